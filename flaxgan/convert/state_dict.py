@@ -1,0 +1,142 @@
+"""Between the state_dicts of the StyleGAN2-ADA reference and our parameter trees: names split at dots, axes moved."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+BUFFER_LEAVES = ("noise_const", "w_avg")
+PARAMETER_LEAVES = ("weight", "bias", "const", "noise_strength")
+FILTER_LEAF = "resample_filter"
+
+# (leaf, number of axes) -> the order of its axes on the other side
+_UNCHANGED = {("bias", 1): (0,), ("noise_strength", 0): ()}
+_TO_CHANNELS_LAST = {("weight", 4): (2, 3, 1, 0), ("weight", 2): (1, 0), ("const", 3): (1, 2, 0), **_UNCHANGED}
+_TO_CHANNELS_FIRST = {("weight", 4): (3, 2, 0, 1), ("weight", 2): (1, 0), ("const", 3): (2, 0, 1), **_UNCHANGED}
+
+
+def to_flax(state: Mapping[str, Any], *, resample_filter: np.ndarray | None = None) -> tuple[dict, dict]:
+    """Turns a state_dict (or gradients, or Adam moments, by parameter name) into our trees.
+
+    The whole state of a network and that of any of its modules ("weight", "bias" at the top) are both accepted.
+    Frozen layers, whose weights the reference keeps as buffers, become parameters as any other.
+
+    Args:
+      state: reference name -> array; convolution weights [O, I, H, W], dense weights [O, I], const [C, H, W].
+      resample_filter: the FIR filter, as an array of the shape the reference stores, that every `resample_filter` of
+        the state must equal to 1e-6; None skips that check. The filters themselves belong to the configuration and are
+        dropped.
+
+    Returns:
+      (params, buffers): nested dicts of NumPy arrays of the given dtypes; convolution weights [H, W, I, O], dense
+      weights [I, O], const [H, W, C]. The dense layer after the discriminator's flatten reads [H, W, C], channels last.
+
+    Raises:
+      ValueError: if a name or a shape is not one of the reference's, or a filter differs from the expected one.
+    """
+    params: dict = {}
+    buffers: dict = {}
+    for name, value in state.items():
+        _check_leaf(name, (*PARAMETER_LEAVES, *BUFFER_LEAVES, FILTER_LEAF))
+        path = tuple(name.split("."))
+        array = np.asarray(value)
+        if path[-1] == FILTER_LEAF:
+            _check_filter(name, array, resample_filter)
+        elif path[-1] in BUFFER_LEAVES:
+            _insert(buffers, path, array)
+        else:
+            _insert(params, path, _to_channels_last(name, path, array))
+    return params, buffers
+
+
+def from_flax(params: Mapping[str, Any], buffers: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
+    """Turns our trees back into a state_dict without its filters: the inverse of `to_flax`.
+
+    Args:
+      params: nested dicts of parameters (or gradients, or optimizer moments) in our layout.
+      buffers: the "buffers" collection, or None.
+
+    Returns:
+      Reference name -> NumPy array in the reference's layout.
+
+    Raises:
+      ValueError: if a leaf has a name or a number of axes that the reference does not know.
+    """
+    state = {}
+    for path, leaf in _leaves(params):
+        _check_leaf(".".join(path), PARAMETER_LEAVES)
+        state[".".join(path)] = _to_channels_first(".".join(path), path, np.asarray(leaf))
+    for path, leaf in _leaves(buffers or {}):
+        _check_leaf(".".join(path), BUFFER_LEAVES)
+        state[".".join(path)] = np.asarray(leaf)
+    return state
+
+
+def _check_leaf(name: str, allowed: tuple[str, ...]) -> None:
+    if name.rpartition(".")[2] not in allowed:
+        raise ValueError(
+            f"{name!r} is no tensor of a StyleGAN2-ADA network: its last word must be {', '.join(allowed)}"
+        )
+
+
+def _to_channels_last(name: str, path: tuple[str, ...], array: np.ndarray) -> np.ndarray:
+    if not _is_epilogue_dense(path):
+        return _transpose(name, array, _TO_CHANNELS_LAST)
+    if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] % array.shape[0]:
+        raise ValueError(f"{name!r} must be [C, C * H * W], got shape {list(array.shape)}")
+    # [C, C, H*W] -> [H*W, C, C]: only the order of channels against pixels changes, so the grid need not be known.
+    channels = array.shape[0]
+    return _packed(array.reshape(channels, channels, -1).transpose(2, 1, 0)).reshape(-1, channels)
+
+
+def _to_channels_first(name: str, path: tuple[str, ...], array: np.ndarray) -> np.ndarray:
+    if not _is_epilogue_dense(path):
+        return _transpose(name, array, _TO_CHANNELS_FIRST)
+    if array.ndim != 2 or array.shape[1] == 0 or array.shape[0] % array.shape[1]:
+        raise ValueError(f"{name!r} must be [H * W * C, C], got shape {list(array.shape)}")
+    channels = array.shape[1]
+    # [H*W, C, C] -> [C, C, H*W]
+    return _packed(array.reshape(-1, channels, channels).transpose(2, 1, 0)).reshape(channels, -1)
+
+
+def _is_epilogue_dense(path: tuple[str, ...]) -> bool:
+    """Whether this is the weight of the discriminator's `fc`; the mapping's layers are fc0, fc1, ..."""
+    return path[-2:] == ("fc", "weight")
+
+
+def _transpose(name: str, array: np.ndarray, axes: dict[tuple[str, int], tuple[int, ...]]) -> np.ndarray:
+    leaf = name.rpartition(".")[2]
+    ndims = [ndim for known, ndim in axes if known == leaf]
+    if array.ndim not in ndims:
+        raise ValueError(f"{name!r} must have {' or '.join(map(str, ndims))} axes, got shape {list(array.shape)}")
+    return _packed(array.transpose(axes[leaf, array.ndim]))
+
+
+def _packed(array: np.ndarray) -> np.ndarray:
+    """A contiguous array; unlike np.ascontiguousarray, it adds no axis to one without axes."""
+    return np.asarray(array, order="C")
+
+
+def _check_filter(name: str, array: np.ndarray, expected: np.ndarray | None) -> None:
+    if expected is None:
+        return
+    if array.shape != expected.shape or not np.allclose(array, expected, rtol=0, atol=1e-6):
+        raise ValueError(f"{name!r} holds the filter {array.tolist()}, but {expected.tolist()} was configured")
+
+
+def _insert(tree: dict, path: tuple[str, ...], array: np.ndarray) -> None:
+    for word in path[:-1]:
+        tree = tree.setdefault(word, {})
+        if not isinstance(tree, dict):
+            raise ValueError(f"{'.'.join(path)!r}: {word!r} is both a module and a tensor")
+    if path[-1] in tree:
+        raise ValueError(f"{'.'.join(path)!r} is both a module and a tensor")
+    tree[path[-1]] = array
+
+
+def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for word, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*path, word))
+        else:
+            yield (*path, word), value

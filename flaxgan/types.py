@@ -1,0 +1,50 @@
+"""The types that every layer of the library shares."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+from flax import linen as nn
+
+
+class DiscriminatorOutput(NamedTuple):
+    """What a discriminator returns.
+
+    Attributes:
+      logits: realness score of each image, float32 [N].
+      features: the features that the score was read from, [N, F], or None where a family offers none.
+    """
+
+    logits: jax.Array
+    features: jax.Array | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Gan:
+    """A GAN family, as the trainer sees it: two Linen modules and the shapes around them.
+
+    The generator is called as `generator(z, labels, train=...)` and returns images float32 [N, H, W, C] in [-1, 1];
+    a style-based generator also has the methods `map(z, labels, ...) -> ws [N, L, D]` and `synthesize(ws, ...)`.
+    The discriminator is called as `discriminator(images, labels, train=...)` and returns a `DiscriminatorOutput`.
+
+    Attributes:
+      generator: the generator module.
+      discriminator: the discriminator module.
+      z_dim: width of the latent z.
+      image_shape: (H, W, C) in pixels and channels.
+      num_classes: number of classes of the labels; 0 is unconditional, and labels are then ignored.
+      d_layers: parameter paths ("b256/conv0") of the discriminator's layers from image to logit, in the order in
+        which freeze-D freezes them.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    z_dim: int
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    d_layers: tuple[str, ...] = ()
+
+    @property
+    def has_style(self) -> bool:
+        """Whether the generator is a mapping followed by a synthesis network."""
+        return hasattr(self.generator, "map") and hasattr(self.generator, "synthesize")
