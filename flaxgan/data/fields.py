@@ -1,0 +1,63 @@
+"""Checks of the recipe's data fields that need no data."""
+
+import os
+from pathlib import Path
+
+CHANNEL_NAMES = {1: "grey", 3: "RGB", 4: "RGBA"}
+
+
+def height_width(resolution: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """The field data.resolution as (height, width) in pixels, or None where it is unset."""
+    if resolution is None:
+        return None
+    sides = (resolution, resolution) if isinstance(resolution, int) else tuple(resolution)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(
+            f"data.resolution={resolution!r}; allowed: a positive number of pixels, (height, width), or None for the "
+            "data's own"
+        )
+    return sides
+
+
+def check_channels(channels: int | None) -> None:
+    """Raises ValueError unless the field data.channels is one that image files can have."""
+    if channels is not None and channels not in CHANNEL_NAMES:
+        raise ValueError(f"data.channels={channels!r}; allowed: {_channel_choices()}, or None for the data's own")
+
+
+def check_num_classes(num_classes: int | None) -> None:
+    """Raises ValueError unless the field data.num_classes is None, 0 or positive."""
+    if num_classes is not None and not (isinstance(num_classes, int) and num_classes >= 0):
+        raise ValueError(
+            f"data.num_classes={num_classes!r}; allowed: 0 (ignore labels), the number of classes, or None for the "
+            "data's own"
+        )
+
+
+def check_no_path(path: str | os.PathLike[str] | None, source: str) -> None:
+    """Raises ValueError if a path is given to a source that brings its own images."""
+    if path:
+        raise ValueError(f"data.path={os.fspath(path)!r}, but data.source={source!r} reads no files; allowed: empty")
+
+
+def existing_path(path: str | os.PathLike[str] | None, layout: str) -> Path:
+    """The field data.path as an absolute path to something that exists.
+
+    Args:
+      path: the field's value.
+      layout: a sentence that says how to lay out the data, for the message.
+
+    Raises:
+      ValueError: if the path is empty.
+      FileNotFoundError: if there is nothing there.
+    """
+    if not path:
+        raise ValueError(f"data.path is empty. {layout}")
+    absolute = Path(path).expanduser().absolute()
+    if not absolute.exists():
+        raise FileNotFoundError(f"data.path={os.fspath(path)!r} does not exist. {layout}")
+    return absolute
+
+
+def _channel_choices() -> str:
+    return ", ".join(f"{count} ({name})" for count, name in CHANNEL_NAMES.items())

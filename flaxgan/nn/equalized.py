@@ -1,0 +1,121 @@
+"""Dense and convolutional layers with an equalized learning rate: weights are N(0, 1), scaled to He's at run time."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from flaxgan.ops.bias_act import bias_act
+from flaxgan.ops.conv import conv2d_resample
+from flaxgan.ops.upfirdn import setup_filter
+
+
+class FullyConnected(nn.Module):
+    """Dense layer y = act(x (weight lr_multiplier / sqrt(I)) + bias lr_multiplier).
+
+    Parameters: weight [I, O], drawn from N(0, 1) / lr_multiplier; bias [O], filled with bias_init.
+    Computes in the promoted type of input and weight, so never below float32.
+
+    Attributes:
+      features: output features O.
+      use_bias: whether there is a bias.
+      activation: name of an activation of `flaxgan.ops.bias_act`, applied with its default gain.
+      lr_multiplier: learning rate of this layer relative to the others.
+      bias_init: initial value of the bias, before lr_multiplier.
+
+    Reference: Karras et al. 2018 (PGGAN), section 4.1; the multiplier is Karras et al. 2019 (StyleGAN), appendix C.
+    """
+
+    features: int
+    use_bias: bool = True
+    activation: str = "linear"
+    lr_multiplier: float = 1.0
+    bias_init: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [..., I] to [..., O]."""
+        in_features = x.shape[-1]
+        weight = self.param("weight", _normal(1 / self.lr_multiplier), (in_features, self.features))
+        x, weight = nn.dtypes.promote_dtype(x, weight)
+        x = x @ (weight * (self.lr_multiplier / math.sqrt(in_features)))
+        bias = None
+        if self.use_bias:
+            init = nn.initializers.constant(self.bias_init)
+            bias = self.param("bias", init, (self.features,)) * self.lr_multiplier
+        return bias_act(x, bias, activation=self.activation)
+
+
+class EqualizedConv(nn.Module):
+    """Convolution, with optional up- or downsampling, bias and activation.
+
+    Parameters: weight [K, K, I, O], drawn from N(0, 1) and used as weight / sqrt(I K^2); bias [O], from 0.
+
+    Attributes:
+      features: output channels O.
+      kernel_size: side K of the kernel, odd; the input is padded by K // 2.
+      use_bias: whether there is a bias.
+      activation: name of an activation of `flaxgan.ops.bias_act`.
+      up: integer upsampling factor.
+      down: integer downsampling factor.
+      resample_filter: taps of the FIR filter that goes with up and down.
+      conv_clamp: bound of the output's magnitude at gain 1; None is unbounded.
+      dtype: compute type; None is the promoted type of input and weight.
+
+    Reference: Karras et al. 2018 (PGGAN), section 4.1; resampling as in Karras et al. 2020b (StyleGAN2), appendix B.
+    """
+
+    features: int
+    kernel_size: int
+    use_bias: bool = True
+    activation: str = "linear"
+    up: int = 1
+    down: int = 1
+    resample_filter: tuple[float, ...] = (1, 3, 3, 1)
+    conv_clamp: float | None = None
+    dtype: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, gain: float = 1.0) -> jax.Array:
+        """Maps [N, H, W, I] to [N, H up / down, W up / down, O].
+
+        Args:
+          x: activations.
+          gain: factor on the output, and on conv_clamp with it.
+        """
+        size, in_channels = self.kernel_size, x.shape[-1]
+        weight = self.param("weight", _normal(), (size, size, in_channels, self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        x, weight = nn.dtypes.promote_dtype(x, weight / math.sqrt(in_channels * size**2), dtype=self.dtype)
+        x = conv2d_resample(
+            x,
+            weight,
+            setup_filter(self.resample_filter),
+            up=self.up,
+            down=self.down,
+            padding=size // 2,
+            flip_weight=self.up == 1,
+        )
+        return scaled_bias_act(x, bias, activation=self.activation, gain=gain, clamp=self.conv_clamp)
+
+
+def scaled_bias_act(
+    x: jax.Array, bias: jax.Array | None, *, activation: str, gain: float = 1.0, clamp: float | None = None
+) -> jax.Array:
+    """gain * clip(act(x + bias) * default gain, -clamp, clamp): bias and activation at the end of a layer.
+
+    Args:
+      x: activations [..., C].
+      bias: [C] or None.
+      activation: name of an activation of `flaxgan.ops.bias_act`.
+      gain: factor on top of the activation's default gain.
+      clamp: bound of the magnitude at gain 1, None for none.
+    """
+    y = bias_act(x, bias, activation=activation, clamp=clamp)
+    return y if gain == 1 else y * jnp.asarray(gain, y.dtype)
+
+
+def _normal(stddev: float = 1.0) -> nn.initializers.Initializer:
+    """N(0, stddev^2), float32. (jax.nn's `normal` has the same formula with stddev 0.01 as its default.)"""
+    return nn.initializers.normal(stddev)

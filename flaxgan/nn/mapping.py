@@ -1,0 +1,126 @@
+"""The mapping network: latents and labels to styles."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from flaxgan.nn.equalized import FullyConnected
+from flaxgan.ops.labels import label_vectors
+from flaxgan.ops.norm import normalize_2nd_moment
+
+
+class MappingNetwork(nn.Module):
+    """Maps z, labels or both to w, and broadcasts it to the layers of a synthesis network.
+
+    z and the embedded label are each scaled to a second moment of 1, then concatenated. The buffer w_avg [D] holds the
+    moving average of w over training; it exists where num_ws and w_avg_beta are given.
+
+    Attributes:
+      z_dim: width of the latent; 0 maps labels only.
+      num_classes: width K of the labels; 0 ignores them.
+      w_dim: width D of the output.
+      num_ws: copies L of w to return, [N, L, D]; None returns [N, D].
+      num_layers: depth.
+      embed_features: width of the embedded label; None is w_dim.
+      layer_features: width between the layers; None is w_dim.
+      activation: name of an activation of `flaxgan.ops.bias_act`.
+      lr_multiplier: learning rate of the layers (not of the embedding) relative to the other networks.
+      w_avg_beta: decay of w_avg per update; None keeps no average.
+
+    Reference: Karras et al. 2019 (StyleGAN), section 2; conditioning as in StyleGAN2-ADA.
+    """
+
+    z_dim: int
+    num_classes: int
+    w_dim: int
+    num_ws: int | None
+    num_layers: int = 8
+    embed_features: int | None = None
+    layer_features: int | None = None
+    activation: str = "lrelu"
+    lr_multiplier: float = 0.01
+    w_avg_beta: float | None = 0.995
+
+    @nn.compact
+    def __call__(
+        self,
+        z: jax.Array | None,
+        labels: jax.Array | None = None,
+        *,
+        update_w_avg: bool = False,
+        truncation_psi: float | jax.Array = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> jax.Array:
+        """Maps latents to styles.
+
+        Args:
+          z: latents [N, z_dim], or None if z_dim is 0.
+          labels: int32 [N] or float [N, K]; ignored if num_classes is 0.
+          update_w_avg: moves w_avg towards the mean w of this batch, before truncation; the collection "buffers"
+            must be mutable.
+          truncation_psi: w becomes w_avg + psi (w - w_avg); a Python number or a traced scalar.
+          truncation_cutoff: truncates only the first layers, this many; None truncates all.
+
+        Returns:
+          Styles [N, L, D], or [N, D] if num_ws is None.
+
+        Raises:
+          ValueError: on latents or labels of a wrong shape, or if there is no w_avg to update or truncate towards.
+        """
+        x = self._inputs(z, labels)
+        hidden = self.w_dim if self.layer_features is None else self.layer_features
+        for layer in range(self.num_layers):
+            features = hidden if layer < self.num_layers - 1 else self.w_dim
+            x = FullyConnected(
+                features, activation=self.activation, lr_multiplier=self.lr_multiplier, name=f"fc{layer}"
+            )(x)
+
+        w_avg = self._w_avg()
+        if update_w_avg and not self.is_initializing():
+            _require_average(w_avg, "update_w_avg", True)
+            mean = jax.lax.stop_gradient(x).mean(axis=0)
+            w_avg.value = mean + self.w_avg_beta * (w_avg.value - mean)
+        if self.num_ws is not None:
+            x = jnp.broadcast_to(x[:, None], (x.shape[0], self.num_ws, self.w_dim))  # [N, D] -> [N, L, D]
+        if _is_one(truncation_psi):
+            return x
+        _require_average(w_avg, "truncation_psi", truncation_psi)
+        return _truncate(x, w_avg.value, truncation_psi, truncation_cutoff)
+
+    def _inputs(self, z: jax.Array | None, labels: jax.Array | None) -> jax.Array:
+        parts = []
+        if self.z_dim > 0:
+            if z is None or z.ndim != 2 or z.shape[1] != self.z_dim:
+                found = None if z is None else z.shape
+                raise ValueError(f"z: found shape {found}, allowed: [N, z_dim] = [N, {self.z_dim}]")
+            parts.append(normalize_2nd_moment(z.astype(jnp.promote_types(z.dtype, jnp.float32))))
+        if self.num_classes > 0:
+            features = self.w_dim if self.embed_features is None else self.embed_features
+            embedded = FullyConnected(features, name="embed")(label_vectors(labels, self.num_classes))
+            parts.append(normalize_2nd_moment(embedded))
+        if not parts:
+            raise ValueError("z_dim, num_classes: found 0 and 0, allowed: at least one above 0")
+        return jnp.concatenate(parts, axis=-1)
+
+    def _w_avg(self) -> nn.Variable | None:
+        if self.num_ws is None or self.w_avg_beta is None:
+            return None
+        return self.variable("buffers", "w_avg", jnp.zeros, (self.w_dim,))
+
+
+def _truncate(ws: jax.Array, w_avg: jax.Array, psi: float | jax.Array, cutoff: int | None) -> jax.Array:
+    """w_avg + psi (w - w_avg) on the layers [N, L, D] below the cutoff."""
+    truncated = w_avg + psi * (ws - w_avg)
+    if cutoff is None:
+        return truncated
+    return jnp.where(jnp.arange(ws.shape[1])[:, None] < cutoff, truncated, ws)
+
+
+def _is_one(psi: float | jax.Array) -> bool:
+    """Whether psi is known, while tracing, to change nothing."""
+    return isinstance(psi, int | float) and psi == 1
+
+
+def _require_average(w_avg: nn.Variable | None, field: str, found: object) -> None:
+    if w_avg is None:
+        raise ValueError(f"{field}: found {found!r}, which needs w_avg; num_ws and w_avg_beta are not both given")

@@ -1,0 +1,152 @@
+"""What the phases of a run are made of: the recipe's names turned into code, once, at build time."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import jax
+
+from flaxgan import augment, lookup, networks
+from flaxgan.config import Config
+from flaxgan.losses import adversarial, regularizers
+from flaxgan.train import optim
+from flaxgan.train.inputs import LabelSampler, label_sampler
+from flaxgan.types import Gan
+
+TRAINER_SETTINGS = {"interval": 1, "batch_shrink": 1}
+"""Settings of a regularizer that the trainer itself uses, with their defaults."""
+
+
+def _identity(tree: Any) -> Any:
+    return tree
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """A recipe's names as code.
+
+    Attributes:
+      config: the run.
+      gan: its networks.
+      optimizers: their optimizers.
+      loss: (real_logits, fake_logits) -> (d_loss [N], g_loss [N]).
+      labels: sampler of the labels of generated images.
+      augment_spec: which augmentations, or None.
+      constrain: lays a tree of [rounds, images, ...] arrays over the devices.
+    """
+
+    config: Config
+    gan: Gan
+    optimizers: optim.Optimizers
+    loss: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+    labels: LabelSampler
+    augment_spec: Any = None
+    constrain: Callable[[Any], Any] = _identity
+
+
+def build(
+    config: Config,
+    image_shape: tuple[int, int, int],
+    *,
+    class_counts: Any = None,
+    constrain: Callable[[Any], Any] = _identity,
+) -> Setup:
+    """Turns a completed config into code.
+
+    Args:
+      config: as `complete` returns it.
+      image_shape: (H, W, C) of the data.
+      class_counts: images of each class in the data, [K], or None: then all classes are equally likely.
+      constrain: see `Setup`.
+
+    Raises:
+      ValueError: naming the field, what was found and what is allowed.
+    """
+    gan = build_gan(config, image_shape)
+    if config.style_mixing_probability and not gan.has_style:
+        raise ValueError(
+            f"config.style_mixing_probability: found {config.style_mixing_probability}, allowed: 0, because "
+            f"network {config.network['name']!r} has no mapping and synthesis networks to mix styles between"
+        )
+    if config.data.num_classes and class_counts is None:
+        class_counts = [1] * config.data.num_classes
+    return Setup(
+        config=config,
+        gan=gan,
+        optimizers=optim.build(config),
+        loss=_named("loss", adversarial, config.loss),
+        labels=label_sampler(class_counts if config.data.num_classes else None),
+        augment_spec=None if config.augment.policy == "off" else augment.preset(config.augment.preset),
+        constrain=constrain,
+    )
+
+
+def build_gan(config: Config, image_shape: tuple[int, int, int]) -> Gan:
+    """The networks that a config names.
+
+    Raises:
+      ValueError: naming the field, what was found and what is allowed.
+    """
+    family = _named("network.name", networks, config.network["name"], look=lookup.module)
+    options = {name: value for name, value in config.network.items() if name != "name"}
+    _check_names("network", options, _options(family.build))
+    return family.build(image_shape=tuple(image_shape), num_classes=config.data.num_classes, **options)
+
+
+def complete(config: Config) -> Config:
+    """The config with every argument of the code it names written out, defaults included.
+
+    Raises:
+      ValueError: on a name without code, and on arguments that the code does not take.
+    """
+    family = _named("network.name", networks, config.network["name"], look=lookup.module)
+    _check_names("network", {key: 0 for key in config.network if key != "name"}, _options(family.build))
+    return dataclasses.replace(
+        config,
+        network={"name": config.network["name"], **_defaults(family.build), **config.network},
+        g_regularizers=_complete_regularizers("g_regularizers", config.g_regularizers),
+        d_regularizers=_complete_regularizers("d_regularizers", config.d_regularizers),
+    )
+
+
+def regularizer_settings(name: str) -> dict[str, inspect.Parameter]:
+    """The keyword-only settings of a regularizer, which a recipe gives."""
+    parameters = inspect.signature(lookup.function(regularizers, name)).parameters
+    return {key: p for key, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _complete_regularizers(field: str, chosen: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    completed = {}
+    for name, settings in chosen.items():
+        function = _named(field, regularizers, name)
+        _check_names(f"{field}.{name}", settings, {*TRAINER_SETTINGS, *regularizer_settings(name)})
+        completed[name] = {**TRAINER_SETTINGS, **_defaults(function), **settings}
+        for setting in TRAINER_SETTINGS:
+            value = completed[name][setting]
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"config.{field}.{name}.{setting}: found {value!r}, allowed: a whole number from 1")
+    return completed
+
+
+def _options(build: Callable) -> set[str]:
+    return {name for name in inspect.signature(build).parameters if name not in ("image_shape", "num_classes")}
+
+
+def _defaults(function: Callable) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
+def _named(field: str, owner: ModuleType, name: str, *, look: Callable = lookup.function) -> Any:
+    try:
+        return look(owner, name)
+    except ValueError as error:
+        raise ValueError(f"config.{field}: {error}") from None
+
+
+def _check_names(field: str, given: dict[str, Any], allowed: set[str]) -> None:
+    unknown = [name for name in given if name not in allowed]
+    if unknown:
+        raise ValueError(f"config.{field}: unknown field {unknown[0]!r}, allowed: {', '.join(sorted(allowed))}")
