@@ -19,10 +19,22 @@ def height_width(resolution: int | tuple[int, int] | None) -> tuple[int, int] | 
     return sides
 
 
-def check_channels(channels: int | None) -> None:
-    """Raises ValueError unless the field data.channels is one that image files can have."""
+def check_all(
+    resolution: int | tuple[int, int] | None, channels: int | None, num_classes: int | None
+) -> tuple[int, int] | None:
+    """Checks the three fields that every source of image files has.
+
+    Returns:
+      The field data.resolution as (height, width).
+
+    Raises:
+      ValueError: if one of them has a value that no set of image files could meet.
+    """
     if channels is not None and channels not in CHANNEL_NAMES:
-        raise ValueError(f"data.channels={channels!r}; allowed: {_channel_choices()}, or None for the data's own")
+        choices = ", ".join(f"{count} ({name})" for count, name in CHANNEL_NAMES.items())
+        raise ValueError(f"data.channels={channels!r}; allowed: {choices}, or None for the data's own")
+    check_num_classes(num_classes)
+    return height_width(resolution)
 
 
 def check_num_classes(num_classes: int | None) -> None:
@@ -57,7 +69,3 @@ def existing_path(path: str | os.PathLike[str] | None, layout: str) -> Path:
     if not absolute.exists():
         raise FileNotFoundError(f"data.path={os.fspath(path)!r} does not exist. {layout}")
     return absolute
-
-
-def _channel_choices() -> str:
-    return ", ".join(f"{count} ({name})" for count, name in CHANNEL_NAMES.items())

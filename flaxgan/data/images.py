@@ -35,7 +35,7 @@ def header_shape(data: bytes, where: str) -> tuple[int, int, int]:
     Raises:
       ImageError: if this is not the start of an image of a supported kind.
     """
-    return _shape(_open(data, where), where)
+    return _shape(_open(data, where), data, where)
 
 
 def decode(data: bytes, where: str, shape: tuple[int, int, int]) -> np.ndarray:
@@ -55,7 +55,7 @@ def decode(data: bytes, where: str, shape: tuple[int, int, int]) -> np.ndarray:
       ImageError: if the file cannot be decoded, is of an unsupported kind, or has another shape.
     """
     image = _open(data, where)
-    check_shape(_shape(image, where), shape, where)
+    check_shape(_shape(image, data, where), shape, where)
     try:
         if "exif" in image.info:
             image = ImageOps.exif_transpose(image)
@@ -96,12 +96,13 @@ def _open(data: bytes, where: str) -> Image.Image:
         raise ImageError(f"{where}: the image's header cannot be read ({error})") from error
 
 
-def _shape(image: Image.Image, where: str) -> tuple[int, int, int]:
+def _shape(image: Image.Image, data: bytes, where: str) -> tuple[int, int, int]:
     channels = _CHANNELS_OF_MODE.get(image.mode)
     if image.mode == "P":
         channels = 4 if "transparency" in image.info else 3
-    if channels is None or _is_16_bit_png(image):
-        raise ImageError(f"{where}: unsupported kind of image ({_kind(image)}); allowed: 8-bit grey, RGB, RGBA, palette")
+    if channels is None or _is_16_bit_png(data):
+        kind = "16 bits a channel" if _is_16_bit_png(data) else f"mode {image.mode}"
+        raise ImageError(f"{where}: unsupported kind of image ({kind}); allowed: 8-bit grey, RGB, RGBA or palette")
     if getattr(image, "is_animated", False):
         raise ImageError(f"{where}: the image is an animation; allowed: still images")
     width, height = image.size
@@ -110,12 +111,6 @@ def _shape(image: Image.Image, where: str) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _is_16_bit_png(image: Image.Image) -> bool:
+def _is_16_bit_png(data: bytes) -> bool:
     # Pillow opens 16-bit colour as mode RGB and drops the low bytes without a word.
-    image.fp.seek(0)
-    start = image.fp.read(_PNG_BIT_DEPTH_OFFSET + 1)
-    return start.startswith(_PNG_SIGNATURE) and start[_PNG_BIT_DEPTH_OFFSET] == 16
-
-
-def _kind(image: Image.Image) -> str:
-    return "16 bits a channel" if _is_16_bit_png(image) else f"mode {image.mode}"
+    return data.startswith(_PNG_SIGNATURE) and data[_PNG_BIT_DEPTH_OFFSET] == 16

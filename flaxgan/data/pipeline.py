@@ -1,0 +1,157 @@
+"""Training images, in batches and picked: global batch t is a pure function of (seed, t), for any number of processes."""
+
+import os
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+
+from flaxgan.data.source import Source
+
+Batch = dict[str, np.ndarray]
+
+_MAX_DEFAULT_THREADS = 16
+
+
+def batches(
+    source: Source,
+    *,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    mirror: bool = False,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_threads: int | None = None,
+) -> Iterator[Batch]:
+    """This process's rows of global batches start, start + 1, ... without end.
+
+    The images are shuffled anew in every epoch, and an epoch ends wherever it ends inside a batch. Concatenating the
+    processes' rows in their order gives the global batch, which does not depend on how many they are.
+
+    Args:
+      source: the images.
+      batch_size: images in a global batch, divisible by process_count.
+      seed: the seed of the order and of the flips, 0 to 2**32 - 1.
+      start: the first global batch.
+      mirror: whether to flip each image left to right with probability 1/2.
+      process_index: which process this is.
+      process_count: how many there are.
+      num_threads: batches that are read at the same time, one thread each; None is one for each core, at most 16.
+
+    Returns:
+      An iterator over {"images": uint8 [B / process_count, H, W, C], "labels": int32 [B / process_count]}; the labels
+      are zeros where the source has none. Its `close` stops the threads.
+
+    Raises:
+      ValueError: at once, if an argument is out of range; later, if an image cannot be read, naming it.
+    """
+    if start < 0:
+        raise ValueError(f"start={start}; allowed: 0 or larger")
+    threads = min(os.cpu_count() or 1, _MAX_DEFAULT_THREADS) if num_threads is None else num_threads
+    if threads < 1:
+        raise ValueError(f"num_threads={threads}; allowed: 1 or larger")
+    dataset = _local_batches(source, batch_size, seed, mirror, (process_index, process_count))
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+    return _iterate(dataset[start:].to_iter_dataset(options))
+
+
+def batch_at(
+    source: Source,
+    step: int,
+    *,
+    batch_size: int,
+    seed: int,
+    mirror: bool = False,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Batch:
+    """This process's rows of global batch `step`: what `batches` gives there, read on its own; see there."""
+    return _local_batches(source, batch_size, seed, mirror, (process_index, process_count))[step]
+
+
+def first_images(source: Source, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first n images of an order drawn from the seed, without repeats as long as there are enough.
+
+    Returns:
+      Images, uint8 [n, H, W, C], and labels, int32 [n], zeros without labels.
+    """
+    order = np.random.default_rng(seed).permutation(len(source))
+    return _read(source, np.resize(order, n))
+
+
+def by_class(source: Source, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random images for a grid that shows class k in column k; a class without images gives black ones.
+
+    Args:
+      source: a source with labels.
+      rows: images of each class, repeated where a class has fewer.
+      seed: which images.
+
+    Returns:
+      Images, uint8 [rows * num_classes, H, W, C], row after row, and labels, int32 [rows * num_classes].
+
+    Raises:
+      ValueError: if the source has no labels.
+    """
+    if source.labels is None:
+        raise ValueError(f"data.num_classes=0: {source.description}; allowed for a grid of classes: labelled images")
+    order = np.random.default_rng(seed).permutation(len(source))
+    members = [order[source.labels[order] == label] for label in range(source.num_classes)]
+    images = np.zeros((rows, source.num_classes, *source.image_shape), np.uint8)
+    for label, indices in enumerate(members):
+        if len(indices):
+            images[:, label] = _read(source, np.resize(indices, rows))[0]
+    labels = np.tile(np.arange(source.num_classes, dtype=np.int32), rows)
+    return images.reshape(-1, *source.image_shape), labels
+
+
+def all_images(source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """All images and labels in the source's order, for sets that fit in memory.
+
+    Returns:
+      Images, uint8 [M, H, W, C], and labels, int32 [M], zeros without labels.
+    """
+    return _read(source, np.arange(len(source)))
+
+
+def _iterate(dataset: grain.IterDataset) -> Iterator[Batch]:
+    iterator = iter(dataset)
+    try:
+        yield from iterator
+    finally:
+        iterator.close()
+
+
+def _local_batches(
+    source: Source, batch_size: int, seed: int, mirror: bool, process: tuple[int, int]
+) -> grain.MapDataset[Batch]:
+    index, count = process
+    if not 0 <= index < count:
+        raise ValueError(f"process_index={index}; allowed: 0 to process_count - 1 = {count - 1}")
+    if batch_size < 1 or batch_size % count:
+        raise ValueError(f"batch_size={batch_size}; allowed: a positive multiple of the {count} processes")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed={seed}; allowed: 0 to 2**32 - 1")
+    dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat(None).map(_named)
+    if mirror:
+        dataset = dataset.random_map(_flipped_or_not)
+    # Batching before slicing gives each process consecutive rows of the global batch, which is where
+    # jax.make_array_from_process_local_data puts them.
+    return dataset.batch(batch_size // count, drop_remainder=True)[index::count]
+
+
+def _named(element: tuple[np.ndarray, np.int32]) -> Batch:
+    return {"images": element[0], "labels": element[1]}
+
+
+def _flipped_or_not(element: Batch, random: np.random.Generator) -> Batch:
+    if random.random() < 0.5:
+        return element
+    return {**element, "images": element["images"][:, ::-1]}
+
+
+def _read(source: Source, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    elements = [source[index] for index in indices.tolist()]
+    images, labels = zip(*elements, strict=True)
+    return np.stack(images), np.array(labels, np.int32)

@@ -1,0 +1,63 @@
+"""Random images computed from their index, of any shape and class count: for benchmarks and dry runs."""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from flaxgan.data import fields
+from flaxgan.data.source import Source, describe
+
+NUM_IMAGES = 10_000
+DEFAULT_CHANNELS = 3
+
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    resolution: int | tuple[int, int] | None,
+    channels: int | None,
+    num_classes: int | None,
+) -> Source:
+    """Opens the synthetic set; see `flaxgan.data.open_source`.
+
+    Args:
+      path: must be empty.
+      resolution: pixels; must be set.
+      channels: any positive number; None is 3.
+      num_classes: any number; image i has label i modulo num_classes. None is 0.
+
+    Returns:
+      The source: 10,000 images of uniform noise.
+    """
+    fields.check_no_path(path, "synthetic")
+    fields.check_num_classes(num_classes)
+    size = fields.height_width(resolution)
+    if size is None:
+        raise ValueError("data.resolution=None; allowed for data.source='synthetic': a number of pixels or a pair")
+    if channels is not None and not (isinstance(channels, int) and channels > 0):
+        raise ValueError(f"data.channels={channels!r}; allowed for data.source='synthetic': a positive number or None")
+    image_shape = (*size, channels or DEFAULT_CHANNELS)
+    count = num_classes or 0
+    return Source(
+        images=NoiseImages(image_shape),
+        image_shape=image_shape,
+        labels=np.arange(NUM_IMAGES, dtype=np.int32) % count if count else None,
+        num_classes=count,
+        class_names=tuple(str(index) for index in range(count)),
+        description=describe(NUM_IMAGES, image_shape, count, "a random generator"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseImages:
+    """Uniform noise, uint8 [H, W, C], a pure function of the index."""
+
+    image_shape: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        return NUM_IMAGES
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        random = np.random.Generator(np.random.Philox(key=index))
+        return random.integers(0, 256, self.image_shape, np.uint8)
