@@ -21,8 +21,8 @@ def class_quality(
     """Agreement, Frechet distance, precision and recall of class-conditional fakes.
 
     Agreement alone is blind to a collapse: a generator that repeats one good image per class agrees fully. Recall and
-    the Frechet distance fall apart in that case, so they belong beside it; the values between two halves of the real set
-    say what could be reached. Recall and precision depend on the number of images: compare them at equal numbers, best
+    the Frechet distance give it away, so they belong beside it; the values between two halves of the real set say what
+    could be reached. Recall and precision depend on the number of images: compare them at equal numbers, best
     with as many fakes as reals.
 
     Args:

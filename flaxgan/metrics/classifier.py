@@ -14,7 +14,6 @@ from flaxgan.prng import purpose_key
 
 _FEATURE_DIM = 64
 _BATCH_SIZE = 64
-_STEPS = 600
 _LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 1e-2
 _SHIFT_PX = 1
@@ -76,7 +75,13 @@ class Classifier:
 
 
 def train_classifier(
-    images: np.ndarray, labels: np.ndarray, *, num_classes: int, seed: int, held_out_share: float = 0.2
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    num_classes: int,
+    seed: int,
+    held_out_share: float = 0.2,
+    num_steps: int = 600,
 ) -> Classifier:
     """Trains a classifier on labelled images. The same arguments give the same classifier on the same machine.
 
@@ -89,14 +94,21 @@ def train_classifier(
       seed: for the split, the initialization and the order of the images.
       held_out_share: share of each class's images that is kept from the training, for the accuracy; each class keeps at
         least one image for the training.
+      num_steps: training steps of 64 images. 600 give the 1,797 digits of scikit-learn an accuracy above 99 % in about
+        seven seconds on two CPU cores.
+
+    Returns:
+      The classifier, with its accuracy on the images held out.
 
     Raises:
       ValueError: for shapes, types, labels or a share that do not fit.
     """
     images, labels = _checked_set(images, labels, num_classes)
+    if num_steps < 1:
+        raise ValueError(f"num_steps is {num_steps}; allowed: at least 1")
     held_out = _held_out(labels, share=held_out_share, seed=seed)
     network = ClassifierNetwork(num_classes)
-    params = _fit(network, images[~held_out], labels[~held_out], seed=seed)
+    params = _fit(network, images[~held_out], labels[~held_out], seed=seed, num_steps=num_steps)
     logits, _ = _apply_in_batches(network, params, images[held_out])
     accuracy = float(np.mean(logits.argmax(axis=1) == labels[held_out]))
     return Classifier(params, num_classes, images.shape[1:], accuracy)
@@ -129,21 +141,27 @@ def _held_out(labels: np.ndarray, *, share: float, seed: int) -> np.ndarray:
     return held_out
 
 
-def _fit(network: ClassifierNetwork, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Mapping:
+def _fit(network: ClassifierNetwork, images: np.ndarray, labels: np.ndarray, *, seed: int, num_steps: int) -> Mapping:
     """The network's parameters after training."""
-    optimizer = optax.adamw(optax.cosine_decay_schedule(_LEARNING_RATE, _STEPS), weight_decay=_WEIGHT_DECAY)
+    optimizer = optax.adamw(optax.cosine_decay_schedule(_LEARNING_RATE, num_steps), weight_decay=_WEIGHT_DECAY)
     # Jitted, because an eager initialization compiles each small operation by itself and takes seconds.
     params = jax.jit(network.init)(purpose_key(seed, "classifier_init"), _networks_range(images[:1]))["params"]
     opt_state = jax.jit(optimizer.init)(params)
     step = jax.jit(functools.partial(_train_step, network, optimizer), donate_argnums=(0, 1))
     rng = np.random.default_rng(seed)
-    order = np.concatenate([rng.permutation(len(images)) for _ in range(-(-_STEPS * _BATCH_SIZE // len(images)))])
     padding = ((0, 0), (_SHIFT_PX, _SHIFT_PX), (_SHIFT_PX, _SHIFT_PX), (0, 0))
     padded = np.pad(images, padding, mode="edge")
-    for batch in order[: _STEPS * _BATCH_SIZE].reshape(_STEPS, _BATCH_SIZE):
+    for batch in _batches(len(images), num_steps, rng):
         shifted = _random_crops(padded[batch], images.shape[1:3], rng)
         params, opt_state = step(params, opt_state, shifted, labels[batch])
     return params
+
+
+def _batches(count: int, num_batches: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices into `count` images, [num_batches, 64], in passes that each have their own order."""
+    needed = num_batches * _BATCH_SIZE
+    passes = [rng.permutation(count) for _ in range(-(-needed // count))]
+    return np.concatenate(passes)[:needed].reshape(num_batches, _BATCH_SIZE)
 
 
 def _random_crops(images: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -181,11 +199,10 @@ def _apply_in_batches(network: ClassifierNetwork, params: Mapping, images: np.nd
     outputs = []
     for start in range(0, len(images), _BATCH_SIZE):
         batch = images[start : start + _BATCH_SIZE]
-        missing = _BATCH_SIZE - len(batch)
-        padded = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
-        outputs.append(jax.tree.map(lambda x, n=len(batch): np.asarray(x)[:n], _apply_batch(network, params, padded)))
-    logits, features = zip(*outputs)
-    return np.concatenate(logits), np.concatenate(features)
+        padding = np.zeros((_BATCH_SIZE - len(batch), *batch.shape[1:]), np.uint8)
+        outputs.append(_apply_batch(network, params, np.concatenate([batch, padding])))
+    logits, features = (np.concatenate(parts)[: len(images)] for parts in zip(*jax.device_get(outputs)))
+    return logits, features
 
 
 def _networks_range(images: jax.Array) -> jax.Array:

@@ -6,8 +6,8 @@ import numpy as np
 
 from flaxgan.metrics.feature_arrays import feature_matrix, feature_pair
 
-# How far below zero, relative to the largest, an eigenvalue of a covariance may lie and still count as rounding: float32
-# covariances of rank-deficient sets reach about 1e-7.
+# How far below zero, relative to the largest, an eigenvalue of a covariance may lie and still count as rounding:
+# float32 covariances of rank-deficient sets reach about 1e-7.
 _NEGATIVE_EIGENVALUE_TOLERANCE = 1e-4
 
 
@@ -110,9 +110,7 @@ def frechet_distance(
 
 def frechet_distance_of_statistics(real: FeatureStatistics, fake: FeatureStatistics) -> float:
     """The squared Frechet distance between two accumulated statistics; see `frechet_distance`."""
-    return frechet_distance(
-        real.mean, fake.mean, real_covariance=real.covariance, fake_covariance=fake.covariance
-    )
+    return frechet_distance(real.mean, fake.mean, real_covariance=real.covariance, fake_covariance=fake.covariance)
 
 
 def frechet_distance_of_features(real_features: np.ndarray, fake_features: np.ndarray) -> float:

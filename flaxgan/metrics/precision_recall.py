@@ -7,8 +7,8 @@ import numpy as np
 
 from flaxgan.metrics.feature_arrays import feature_matrix, feature_pair
 
-# Below this share of |a|^2 + |b|^2 the expansion |a|^2 + |b|^2 - 2ab has lost half of float64's digits, or all of them for
-# duplicates, whose distance has to be exactly zero: a collapsed generator is full of them.
+# Below this share of |a|^2 + |b|^2 the expansion |a|^2 + |b|^2 - 2ab has lost half of float64's digits, or all of them
+# for duplicates, whose distance has to be exactly zero: a collapsed generator is full of them.
 _CANCELLATION = 1e-8
 
 
@@ -51,9 +51,7 @@ def precision_recall(
     return PrecisionRecall(float(fake_covered.mean()), float(real_covered.mean()))
 
 
-def neighbour_radii(
-    features: np.ndarray, *, k: int, batch_size: int = 4096, name: str = "features"
-) -> np.ndarray:
+def neighbour_radii(features: np.ndarray, *, k: int, batch_size: int = 4096, name: str = "features") -> np.ndarray:
     """The distance of each sample to its k-th nearest neighbour, itself excluded.
 
     Args:
@@ -70,7 +68,7 @@ def neighbour_radii(
         raise ValueError(f"k is {k} with {len(features)} {name}; allowed: 1 to {len(features) - 1}, N - 1")
     radii = np.empty(len(features))
     for rows in _blocks(len(features), batch_size):
-        # Each sample finds itself at distance exactly zero, so the k-th other one is at index k of the sorted distances.
+        # Each sample finds itself at distance exactly zero, so the k-th other one is at index k in order.
         nearest = np.full((rows.stop - rows.start, k + 1), np.inf)
         for columns in _blocks(len(features), batch_size):
             squared = _squared_distances(features[rows], features[columns])
