@@ -73,9 +73,7 @@ def map_latents(gan: Gan, params: Any, variables: Any, latents: Latents) -> tupl
 
 def synthesize(gan: Gan, params: Any, variables: Any, ws: jax.Array, noise_key: jax.Array) -> jax.Array:
     """Images [N, H, W, C] of a style-based generator from ws [N, L, D], with the training noise."""
-    return gan.generator.apply(
-        {"params": params, **variables}, ws, method="synthesize", rngs={"noise": noise_key}
-    )
+    return gan.generator.apply({"params": params, **variables}, ws, method="synthesize", rngs={"noise": noise_key})
 
 
 def discriminate(

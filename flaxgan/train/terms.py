@@ -1,8 +1,8 @@
 """The terms of the losses: the adversarial game, and regularizers supplied with what their arguments name.
 
-Every function here builds a `Loss`: (params, state, reals, inputs) -> (loss, (state, scalars)). `params` are those of the
-network that is trained, `state` supplies everything else and comes back with its statistics updated, `inputs` are those of
-one round.
+Every function here builds a `Loss`: (params, state, reals, inputs) -> (loss, (state, scalars)). `params` are those of
+the network that is trained, `state` supplies everything else and comes back with its statistics updated, `inputs` are
+those of one round.
 """
 
 import inspect
@@ -69,14 +69,16 @@ def d_adversarial(setup: Setup) -> Loss:
 def g_regularizer(setup: Setup, name: str) -> Loss:
     """A regularizer of the generator on the first 1/batch_shrink of the round's images."""
     function, settings = _with_settings(name, setup.config.g_regularizers[name])
+    shrink = setup.config.g_regularizers[name]["batch_shrink"]
 
     def loss(params, state, reals, inputs):
-        gan, latents = setup.gan, inputs.latents
+        gan, num_images = setup.gan, reals.images.shape[0] // shrink
+        latents, image_noise = setup.constrain(_first(num_images, (inputs.latents, inputs.image_noise)))
         ws, variables = forward.map_latents(gan, params, state.g.variables, latents)
         supply = {
             "synthesize": lambda: lambda ws: forward.synthesize(gan, params, variables, ws, latents.noise_key),
             "ws": lambda: ws,
-            "image_noise": lambda: inputs.image_noise,
+            "image_noise": lambda: image_noise,
             "pl_mean": lambda: state.pl_mean,
         }
         penalty, changes = function(**_take(supply, function), **settings)
@@ -99,6 +101,24 @@ def d_regularizer(setup: Setup, name: str) -> Loss:
         return jnp.mean(penalty), (state.replace(**changes), {"loss": jnp.mean(penalty)})
 
     return loss
+
+
+def total(losses: list[Loss]) -> Loss:
+    """The sum of losses that update the same network in one step; the first one's scalars keep their names."""
+
+    def loss(params, state, reals, inputs):
+        value, (state, scalars) = losses[0](params, state, reals, inputs)
+        for extra in losses[1:]:
+            more, (state, _) = extra(params, state, reals, inputs)
+            value = value + more
+        return value, (state, scalars)
+
+    return loss if len(losses) > 1 else losses[0]
+
+
+def _first(num_images: int, tree: Any) -> Any:
+    """The first images of every [N, ...] array; keys are left whole."""
+    return jax.tree.map(lambda x: x[:num_images] if x.ndim else x, tree)
 
 
 def _judge_reals(setup: Setup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):

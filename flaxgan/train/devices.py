@@ -1,0 +1,98 @@
+"""Devices: the mesh, how arrays are laid over it, and whether a recipe fits it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from flaxgan.config import Config
+from flaxgan.types import Gan
+
+
+def data_mesh() -> Mesh:
+    """All devices of all hosts in one axis, "data"."""
+    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The train state's layout: a whole copy on each device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batched(mesh: Mesh) -> NamedSharding:
+    """A batch's layout: its first axis split over the devices."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def constrain_batch(mesh: Mesh) -> Callable[[Any], Any]:
+    """A function that lays every [images, ...] array of a tree over the devices, inside jit.
+
+    Without it the compiler may compute whatever does not depend on the real batch, such as generated images, on every
+    device. Arrays whose first axis the devices do not divide, and keys, are left to the compiler.
+    """
+
+    def constrain(x: jax.Array) -> jax.Array:
+        if x.ndim == 0 or x.shape[0] % mesh.size:
+            return x
+        return jax.lax.with_sharding_constraint(x, batched(mesh))
+
+    return lambda tree: jax.tree.map(constrain, tree)
+
+
+def check_accelerator(wanted: str) -> None:
+    """Refuses to run on a device that the recipe is not meant for.
+
+    Raises:
+      ValueError: naming the field, the devices found and what to do.
+    """
+    found = jax.default_backend()
+    if wanted == "any" or found in wanted.split("_or_"):
+        return
+    raise ValueError(
+        f"config.accelerator: this recipe asks for {wanted.replace('_or_', ' or ')}, found only {found} "
+        f"({jax.device_count()} device(s)). Install the matching extra (pip install 'flaxgan[cuda13]' or "
+        "'flaxgan[tpu]'), or run here all the same with --config.accelerator=any"
+    )
+
+
+def check_batch(config: Config, gan: Gan) -> None:
+    """Refuses a batch that the devices, the hosts or the networks cannot split.
+
+    Raises:
+      ValueError: naming the field, what was found and what is allowed.
+    """
+    devices, rounds = jax.device_count(), config.accumulation_rounds
+    if config.batch_size % (devices * rounds):
+        raise ValueError(
+            f"config.batch_size: found {config.batch_size}, allowed: a multiple of {devices * rounds} "
+            f"({devices} device(s) x accumulation_rounds {rounds})"
+        )
+    _check_shrink(config)
+    per_round = config.batch_size // rounds
+    try:
+        _trace_discriminator(gan, per_round)
+    except ValueError as error:
+        raise ValueError(
+            f"config.batch_size: found {config.batch_size} in {rounds} round(s), which the discriminator of network "
+            f"{config.network['name']!r} refuses: {error}"
+        ) from error
+
+
+def _check_shrink(config: Config) -> None:
+    per_round = config.batch_size // config.accumulation_rounds
+    for name, settings in config.g_regularizers.items():
+        shrink = settings["batch_shrink"]
+        if per_round % shrink:
+            raise ValueError(
+                f"config.g_regularizers.{name}.batch_shrink: found {shrink}, allowed: a divisor of {per_round}, the "
+                "images of a round (batch_size / accumulation_rounds)"
+            )
+
+
+def _trace_discriminator(gan: Gan, num_images: int) -> None:
+    """Traces D on abstract images: nothing is computed or allocated."""
+    images = jax.ShapeDtypeStruct((num_images, *gan.image_shape), "float32")
+    labels = jax.ShapeDtypeStruct((num_images,), "int32") if gan.num_classes else None
+    init = lambda key, images, labels: gan.discriminator.init(key, images, labels)
+    jax.eval_shape(init, jax.random.key(0), images, labels)
