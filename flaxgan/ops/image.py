@@ -1,0 +1,47 @@
+"""Images between uint8 [0, 255] and float [-1, 1]: the only places where they are converted."""
+
+import jax
+import jax.numpy as jnp
+
+
+def to_float(images: jax.Array) -> jax.Array:
+    """uint8 images as float32 in [-1, 1]: u / 127.5 - 1.
+
+    Args:
+      images: uint8, any shape.
+
+    Raises:
+      ValueError: if the images are not uint8.
+    """
+    if images.dtype != jnp.uint8:
+        raise ValueError(f"images: found {images.dtype}, allowed: uint8")
+    return jnp.asarray(images).astype(jnp.float32) / 127.5 - 1
+
+
+def to_uint8(images: jax.Array) -> jax.Array:
+    """Generated images as metrics and image files take them: trunc(clip(127.5 * x + 128, 0, 255)).
+
+    Args:
+      images: float in [-1, 1], any shape; values outside are clipped. Half precision is widened first.
+
+    Reference: metrics and generate.py of the official StyleGAN2-ADA code.
+    """
+    return jnp.clip(_at_least_float32(images) * 127.5 + 128, 0, 255).astype(jnp.uint8)
+
+
+def to_uint8_rounded(images: jax.Array) -> jax.Array:
+    """Images as the grids of training snapshots take them: rint(127.5 * (x + 1)), clipped; undoes `to_float`.
+
+    Args:
+      images: float in [-1, 1], any shape; values outside are clipped. Half precision is widened first.
+
+    Reference: save_image_grid of the official StyleGAN2-ADA code.
+    """
+    return jnp.clip(jnp.rint((_at_least_float32(images) + 1) * 127.5), 0, 255).astype(jnp.uint8)
+
+
+def _at_least_float32(images: jax.Array) -> jax.Array:
+    images = jnp.asarray(images)
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(f"images: found {images.dtype}, allowed: a float type")
+    return images.astype(jnp.promote_types(images.dtype, jnp.float32))

@@ -1,0 +1,42 @@
+"""Minibatch standard deviation: shows the discriminator how varied a batch is."""
+
+import jax
+import jax.numpy as jnp
+
+
+def minibatch_stddev(x: jax.Array, *, group_size: int | None, num_channels: int = 1) -> jax.Array:
+    """Appends the standard deviation over groups of images as extra channels.
+
+    The batch is the global one. With G = min(group_size, N) images in a group, the groups are strided: group j of N/G
+    holds the images j, j + N/G, j + 2N/G, ... Channels are split into `num_channels` consecutive blocks; each gives one
+    extra channel, the mean over the block and all pixels of the standard deviation over the group.
+
+    Args:
+      x: float [N, H, W, C].
+      group_size: images in a group; None takes the whole batch, and a smaller batch is one group.
+      num_channels: extra channels F; must divide C.
+
+    Returns:
+      [N, H, W, C + F] in x's dtype. The statistics are float32, or float64 if x is; the root is taken of the
+      population variance + 1e-8.
+
+    Raises:
+      ValueError: if x has not 4 axes, or N or C cannot be divided so.
+
+    Reference: Karras et al. 2018, section 3; groups and channel blocks are those of the official StyleGAN2 code.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, C]")
+    batch, height, width, channels = x.shape
+    group = batch if group_size is None else min(group_size, batch)
+    if group < 1 or batch % group:
+        raise ValueError(f"group_size: found {group_size}, allowed: None or a divisor of the batch size {batch}")
+    if num_channels < 1 or channels % num_channels:
+        raise ValueError(f"num_channels: found {num_channels}, allowed: a divisor of the {channels} channels of x")
+    statistics = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    # [G, N/G, H, W, F, C/F]: the group is the slow axis, hence the stride.
+    y = statistics.reshape(group, batch // group, height, width, num_channels, channels // num_channels)
+    variance = jnp.mean(jnp.square(y - jnp.mean(y, axis=0)), axis=0)
+    stddev = jnp.mean(jnp.sqrt(variance + 1e-8), axis=(1, 2, 4))  # [N/G, F]
+    extra = jnp.tile(stddev, (group, 1))[:, None, None, :].astype(x.dtype)  # [N, 1, 1, F]
+    return jnp.concatenate([x, jnp.broadcast_to(extra, (batch, height, width, num_channels))], axis=3)
