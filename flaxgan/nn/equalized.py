@@ -4,9 +4,10 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
-from flaxgan.ops.bias_act import bias_act
+from flaxgan.ops.bias_act import ACTIVATIONS, bias_act
 from flaxgan.ops.conv import conv2d_resample
 from flaxgan.ops.upfirdn import setup_filter
 
@@ -37,13 +38,15 @@ class FullyConnected(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [..., I] to [..., O]."""
         in_features = x.shape[-1]
-        weight = self.param("weight", _normal(1 / self.lr_multiplier), (in_features, self.features))
+        weight = self.param(
+            "weight", nn.initializers.normal(1 / self.lr_multiplier), (in_features, self.features), jnp.float32
+        )
         x, weight = nn.dtypes.promote_dtype(x, weight)
         x = x @ (weight * (self.lr_multiplier / math.sqrt(in_features)))
         bias = None
         if self.use_bias:
             init = nn.initializers.constant(self.bias_init)
-            bias = self.param("bias", init, (self.features,)) * self.lr_multiplier
+            bias = self.param("bias", init, (self.features,), jnp.float32) * self.lr_multiplier
         return bias_act(x, bias, activation=self.activation)
 
 
@@ -85,13 +88,15 @@ class EqualizedConv(nn.Module):
           gain: factor on the output, and on conv_clamp with it.
         """
         size, in_channels = self.kernel_size, x.shape[-1]
-        weight = self.param("weight", _normal(), (size, size, in_channels, self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        weight = self.param(
+            "weight", nn.initializers.normal(1.0), (size, size, in_channels, self.features), jnp.float32
+        )
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32) if self.use_bias else None
         x, weight = nn.dtypes.promote_dtype(x, weight / math.sqrt(in_channels * size**2), dtype=self.dtype)
         x = conv2d_resample(
             x,
             weight,
-            setup_filter(self.resample_filter),
+            fir_filter(self.resample_filter),
             up=self.up,
             down=self.down,
             padding=size // 2,
@@ -112,10 +117,10 @@ def scaled_bias_act(
       gain: factor on top of the activation's default gain.
       clamp: bound of the magnitude at gain 1, None for none.
     """
-    y = bias_act(x, bias, activation=activation, clamp=clamp)
-    return y if gain == 1 else y * jnp.asarray(gain, y.dtype)
+    clamp = None if clamp is None else clamp * gain
+    return bias_act(x, bias, activation=activation, gain=ACTIVATIONS[activation].gain * gain, clamp=clamp)
 
 
-def _normal(stddev: float = 1.0) -> nn.initializers.Initializer:
-    """N(0, stddev^2), float32. (jax.nn's `normal` has the same formula with stddev 0.01 as its default.)"""
-    return nn.initializers.normal(stddev)
+def fir_filter(taps: tuple[float, ...]) -> np.ndarray:
+    """The normalized filter of these taps, in float64, so that it is exact in whatever type uses it."""
+    return setup_filter(np.asarray(taps, np.float64))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from flaxgan.nn.equalized import FullyConnected
+from flaxgan.nn.precision import at_least_float32
 from flaxgan.ops.labels import label_vectors
 from flaxgan.ops.norm import normalize_2nd_moment
 
@@ -93,7 +94,7 @@ class MappingNetwork(nn.Module):
             if z is None or z.ndim != 2 or z.shape[1] != self.z_dim:
                 found = None if z is None else z.shape
                 raise ValueError(f"z: found shape {found}, allowed: [N, z_dim] = [N, {self.z_dim}]")
-            parts.append(normalize_2nd_moment(z.astype(jnp.promote_types(z.dtype, jnp.float32))))
+            parts.append(normalize_2nd_moment(at_least_float32(z)))
         if self.num_classes > 0:
             features = self.w_dim if self.embed_features is None else self.embed_features
             embedded = FullyConnected(features, name="embed")(label_vectors(labels, self.num_classes))
@@ -105,7 +106,7 @@ class MappingNetwork(nn.Module):
     def _w_avg(self) -> nn.Variable | None:
         if self.num_ws is None or self.w_avg_beta is None:
             return None
-        return self.variable("buffers", "w_avg", jnp.zeros, (self.w_dim,))
+        return self.variable("buffers", "w_avg", jnp.zeros, (self.w_dim,), jnp.float32)
 
 
 def _truncate(ws: jax.Array, w_avg: jax.Array, psi: float | jax.Array, cutoff: int | None) -> jax.Array:

@@ -62,7 +62,7 @@ def require_buildable(image_shape: tuple[int, int, int]) -> None:
     base = base_grid(height, width)
     if base == (height, width) or min(base) > MAX_BASE_PX:
         raise ValueError(
-            f"image_shape: found {height}x{width} pixels, which can be halved down to {base[0]}x{base[1]} only, allowed: "
-            f"a base grid with a shorter side of {MIN_BASE_PX} to {MAX_BASE_PX} pixels times a power of two, at least 2 "
-            "(64x64, 64x96, 40x56); crop or resize the images"
+            f"image_shape: found {height}x{width} pixels, which can be halved down to {base[0]}x{base[1]} only, "
+            f"allowed: a base grid with a shorter side of {MIN_BASE_PX} to {MAX_BASE_PX} pixels times a power of two, "
+            "at least 2 (64x64, 64x96, 40x56); crop or resize the images"
         )

@@ -1,0 +1,39 @@
+"""Checks of a family's build() arguments: each names the field, the value found and the values allowed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def require(condition: bool, field: str, found: Any, allowed: str) -> None:
+    """Raises ValueError unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{field}: found {found!r}, allowed: {allowed}")
+
+
+def require_one_of(allowed: Iterable[str], **fields: Any) -> None:
+    """Raises ValueError unless the value of every field is one of those allowed."""
+    allowed = tuple(allowed)
+    for field, found in fields.items():
+        require(found in allowed, field, found, ", ".join(allowed))
+
+
+def require_integers(minimum: int, **fields: Any) -> None:
+    """Raises ValueError unless every field is an integer of at least `minimum`."""
+    for field, found in fields.items():
+        is_integer = isinstance(found, int) and not isinstance(found, bool)
+        require(is_integer and found >= minimum, field, found, f"an integer of at least {minimum}")
+
+
+def require_optional_integers(minimum: int, **fields: Any) -> None:
+    """Raises ValueError unless every field is None or an integer of at least `minimum`."""
+    for field, found in fields.items():
+        is_integer = isinstance(found, int) and not isinstance(found, bool)
+        allowed = f"None or an integer of at least {minimum}"
+        require(found is None or (is_integer and found >= minimum), field, found, allowed)
+
+
+def require_positive(**fields: Any) -> None:
+    """Raises ValueError unless every field is a number above 0."""
+    for field, found in fields.items():
+        is_number = isinstance(found, int | float) and not isinstance(found, bool)
+        require(is_number and 0 < found < float("inf"), field, found, "a finite number above 0")

@@ -1,0 +1,258 @@
+"""StyleGAN2's discriminator: one block for each resolution, and an epilogue."""
+
+import math
+
+import jax
+from flax import linen as nn
+
+from flaxgan.nn import precision, pyramid
+from flaxgan.nn.equalized import EqualizedConv, FullyConnected, fir_filter
+from flaxgan.nn.mapping import MappingNetwork
+from flaxgan.ops.minibatch_stddev import minibatch_stddev
+from flaxgan.ops.upfirdn import downsample2d
+from flaxgan.types import DiscriminatorOutput
+
+ARCHITECTURES = ("resnet", "skip", "orig")
+
+
+class Discriminator(nn.Module):
+    """Images to logits: one block for each halving of the resolution, then the epilogue at the base grid.
+
+    Submodules: b{r}, a `DiscriminatorBlock` at each resolution r but the last, a `DiscriminatorEpilogue` there;
+    mapping, which projects labels.
+
+    Attributes:
+      image_shape: (H, W, C), see `SynthesisNetwork`.
+      mapping: a mapping network of labels alone (z_dim 0, num_ws None), whose w_dim is the width of the label
+        projection; None is unconditional.
+      channel_base: channels are channel_base // resolution ...
+      channel_max: ... but at most this many.
+      architecture: 'resnet', 'skip' or 'orig', see `DiscriminatorBlock`.
+      activation: name of an activation of `flaxgan.ops.bias_act`.
+      resample_filter: taps of the FIR filter.
+      conv_clamp: bound of the magnitude of the layers' outputs; None is unbounded.
+      mbstd_group_size: samples per group of the minibatch standard deviation; None is the whole batch.
+      mbstd_num_channels: channels that it appends; 0 leaves it out.
+      dtype: compute type of the highest resolutions, see `SynthesisNetwork`; the epilogue is float32.
+      low_precision_resolutions: how many of the highest resolutions `dtype` applies to.
+      remat: recompute each block in the backward pass instead of storing its activations.
+    """
+
+    image_shape: tuple[int, int, int]
+    mapping: MappingNetwork | None = None
+    channel_base: int = 32768
+    channel_max: int = 512
+    architecture: str = "resnet"
+    activation: str = "lrelu"
+    resample_filter: tuple[float, ...] = (1, 3, 3, 1)
+    conv_clamp: float | None = None
+    mbstd_group_size: int | None = 4
+    mbstd_num_channels: int = 1
+    dtype: str = "float32"
+    low_precision_resolutions: int = 4
+    remat: bool = False
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, labels: jax.Array | None = None, *, train: bool = False
+    ) -> DiscriminatorOutput:
+        """Scores images.
+
+        Args:
+          images: [N, H, W, C] in [-1, 1].
+          labels: int32 [N] or float [N, K]; ignored if the network is unconditional.
+          train: part of every family's signature; nothing here depends on it.
+
+        Returns:
+          Logits [N] and the features [N, F] of the last hidden layer, float32.
+
+        Raises:
+          ValueError: if the images are not of image_shape.
+        """
+        del train
+        if images.ndim != 4 or images.shape[1:] != tuple(self.image_shape):
+            raise ValueError(
+                f"images: found shape {images.shape}, allowed: [N, {', '.join(map(str, self.image_shape))}]"
+            )
+        block_class = nn.remat(DiscriminatorBlock) if self.remat else DiscriminatorBlock
+        *block_grids, base = self._grids()
+        x, image = None, images
+        for index, (grid, next_grid) in enumerate(zip(block_grids, [*block_grids[1:], base])):
+            block = block_class(
+                self._channels(grid),
+                self._channels(next_grid),
+                is_first=index == 0,
+                architecture=self.architecture,
+                activation=self.activation,
+                resample_filter=self.resample_filter,
+                conv_clamp=self.conv_clamp,
+                dtype=precision.block_dtype(self.dtype, is_low=index < self.low_precision_resolutions),
+                name=f"b{pyramid.resolution(grid)}",
+            )
+            x, image = block(x, image)
+        cmap = None if self.mapping is None else self.mapping(None, labels)
+        epilogue = DiscriminatorEpilogue(
+            self._channels(base),
+            cmap_features=0 if self.mapping is None else self.mapping.w_dim,
+            architecture=self.architecture,
+            activation=self.activation,
+            conv_clamp=self.conv_clamp,
+            mbstd_group_size=self.mbstd_group_size,
+            mbstd_num_channels=self.mbstd_num_channels,
+            name=f"b{pyramid.resolution(base)}",
+        )
+        return DiscriminatorOutput(*epilogue(x, image, cmap))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Parameter paths of the layers that freeze-D can freeze, in its order: those of the blocks, image first."""
+        return tuple(
+            f"b{pyramid.resolution(grid)}/{layer}"
+            for index, grid in enumerate(self._grids()[:-1])
+            for layer in layer_names(self.architecture, is_first=index == 0)
+        )
+
+    def _grids(self) -> tuple[tuple[int, int], ...]:
+        """From the image's grid to the base grid."""
+        return pyramid.grids(*self.image_shape[:2])[::-1]
+
+    def _channels(self, grid: tuple[int, int]) -> int:
+        return pyramid.channels(grid, self.channel_base, self.channel_max)
+
+
+def layer_names(architecture: str, *, is_first: bool) -> tuple[str, ...]:
+    """Names of the layers of a `DiscriminatorBlock`, in the order in which freeze-D freezes them."""
+    fromrgb = ("fromrgb",) if is_first or architecture == "skip" else ()
+    skip = ("skip",) if architecture == "resnet" else ()
+    return (*fromrgb, "conv0", "conv1", *skip)
+
+
+class DiscriminatorBlock(nn.Module):
+    """One resolution of the discriminator: RGB input where there is one, two convolutions, halving.
+
+    Submodules: fromrgb in the first block and everywhere in 'skip'; conv0; conv1; and in 'resnet' skip.
+
+    Attributes:
+      hidden_features: channels at the input's resolution.
+      features: output channels O.
+      is_first: whether this is the block of the image's own resolution.
+      architecture: 'resnet', residual blocks; 'skip', the image enters at every resolution; 'orig'.
+      activation: name of an activation of `flaxgan.ops.bias_act`.
+      resample_filter: taps of the FIR filter.
+      conv_clamp: bound of the magnitude of the layers' outputs; None is unbounded.
+      dtype: compute type; None is the promoted type of inputs and parameters.
+
+    Reference: Karras et al. 2020b (StyleGAN2), figure 7.
+    """
+
+    hidden_features: int
+    features: int
+    is_first: bool = False
+    architecture: str = "resnet"
+    activation: str = "lrelu"
+    resample_filter: tuple[float, ...] = (1, 3, 3, 1)
+    conv_clamp: float | None = None
+    dtype: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array | None, image: jax.Array | None) -> tuple[jax.Array, jax.Array | None]:
+        """Halves the resolution of features and image.
+
+        Args:
+          x: features [N, H, W, hidden_features]; None in the first block.
+          image: [N, H, W, C] where the image enters, else None.
+
+        Returns:
+          (x, image): features [N, H/2, W/2, O], and the image [N, H/2, W/2, C] in 'skip', else None.
+        """
+        if "fromrgb" in layer_names(self.architecture, is_first=self.is_first):
+            y = self._conv("fromrgb", self.hidden_features, kernel_size=1)(image)
+            x = y if x is None else x.astype(y.dtype) + y
+        image = (
+            downsample2d(image.astype(x.dtype), fir_filter(self.resample_filter))
+            if self.architecture == "skip"
+            else None
+        )
+        conv0 = self._conv("conv0", self.hidden_features)
+        conv1 = self._conv("conv1", self.features, down=2)
+        if self.architecture != "resnet":
+            return conv1(conv0(x)), image
+        skip = EqualizedConv(
+            self.features,
+            kernel_size=1,
+            use_bias=False,
+            down=2,
+            resample_filter=self.resample_filter,
+            dtype=self.dtype,
+            name="skip",
+        )
+        return skip(x, gain=math.sqrt(0.5)) + conv1(conv0(x), gain=math.sqrt(0.5)), image
+
+    def _conv(self, name: str, features: int, *, kernel_size: int = 3, down: int = 1) -> EqualizedConv:
+        return EqualizedConv(
+            features,
+            kernel_size=kernel_size,
+            activation=self.activation,
+            down=down,
+            resample_filter=self.resample_filter,
+            conv_clamp=self.conv_clamp,
+            dtype=self.dtype,
+            name=name,
+        )
+
+
+class DiscriminatorEpilogue(nn.Module):
+    """The end of the discriminator at its base grid: minibatch standard deviation, convolution, dense, logit.
+
+    Submodules: fromrgb in 'skip'; conv; fc, which reads [H, W, C] with channels last; out. Never below float32.
+
+    Attributes:
+      features: channels of the input and of the hidden layers.
+      cmap_features: width M of the label projection; 0 is unconditional.
+      architecture: see `DiscriminatorBlock`.
+      activation: name of an activation of `flaxgan.ops.bias_act`.
+      conv_clamp: bound of the magnitude of the convolution's output; None is unbounded.
+      mbstd_group_size: samples per group of the minibatch standard deviation; None is the whole batch.
+      mbstd_num_channels: channels that it appends; 0 leaves it out.
+
+    Reference: Karras et al. 2018 (PGGAN), section 3; projection of Miyato and Koyama 2018, with both factors learned.
+    """
+
+    features: int
+    cmap_features: int = 0
+    architecture: str = "resnet"
+    activation: str = "lrelu"
+    conv_clamp: float | None = None
+    mbstd_group_size: int | None = 4
+    mbstd_num_channels: int = 1
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, image: jax.Array | None = None, cmap: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """Scores features.
+
+        Args:
+          x: features [N, H, W, features].
+          image: [N, H, W, C] in 'skip', else None.
+          cmap: projected labels [N, M], or None if cmap_features is 0.
+
+        Returns:
+          (logits [N], the features that they are read from [N, features]), float32.
+        """
+        x = precision.at_least_float32(x)
+        if self.architecture == "skip":
+            fromrgb = EqualizedConv(self.features, kernel_size=1, activation=self.activation, name="fromrgb")
+            x = x + fromrgb(precision.at_least_float32(image))
+        if self.mbstd_num_channels > 0:
+            x = minibatch_stddev(x, group_size=self.mbstd_group_size, num_channels=self.mbstd_num_channels)
+        conv = EqualizedConv(
+            self.features, kernel_size=3, activation=self.activation, conv_clamp=self.conv_clamp, name="conv"
+        )
+        x = conv(x)
+        x = x.reshape(x.shape[0], -1)  # [N, H, W, C] -> [N, H W C]
+        x = FullyConnected(self.features, activation=self.activation, name="fc")(x)
+        y = FullyConnected(self.cmap_features or 1, name="out")(x)
+        if self.cmap_features == 0:
+            return y[:, 0], x
+        return (y * cmap).sum(axis=1) / math.sqrt(self.cmap_features), x
