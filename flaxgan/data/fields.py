@@ -10,7 +10,7 @@ def height_width(resolution: int | tuple[int, int] | None) -> tuple[int, int] | 
     """The field data.resolution as (height, width) in pixels, or None where it is unset."""
     if resolution is None:
         return None
-    sides = (resolution, resolution) if isinstance(resolution, int) else tuple(resolution)
+    sides = tuple(resolution) if isinstance(resolution, (tuple, list)) else (resolution, resolution)
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(
             f"data.resolution={resolution!r}; allowed: a positive number of pixels, (height, width), or None for the "
@@ -60,12 +60,16 @@ def existing_path(path: str | os.PathLike[str] | None, layout: str) -> Path:
       layout: a sentence that says how to lay out the data, for the message.
 
     Raises:
-      ValueError: if the path is empty.
+      ValueError: if the path is empty or may not be read.
       FileNotFoundError: if there is nothing there.
     """
     if not path:
         raise ValueError(f"data.path is empty. {layout}")
-    absolute = Path(path).expanduser().absolute()
-    if not absolute.exists():
+    absolute = Path(os.path.expanduser(path)).absolute()
+    try:
+        exists = absolute.exists()
+    except OSError as error:
+        raise ValueError(f"data.path={os.fspath(path)!r} cannot be read ({error.strerror}). {layout}") from error
+    if not exists:
         raise FileNotFoundError(f"data.path={os.fspath(path)!r} does not exist. {layout}")
     return absolute

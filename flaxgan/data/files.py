@@ -52,9 +52,14 @@ class DecodedFiles:
 def split_names(names: list[str]) -> tuple[tuple[str, ...], int]:
     """The image files among names, sorted, and the number of other files that are not hidden."""
     visible = [name for name in names if not is_hidden(name)]
-    found = sorted(name for name in visible if PurePosixPath(name).suffix.lower() in images.SUFFIXES)
+    found = sorted(name for name in visible if is_image(name))
     num_others = sum(PurePosixPath(name).name != labels.FILE_NAME for name in visible)
     return tuple(found), num_others - len(found)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image."""
+    return PurePosixPath(name).suffix.lower() in images.SUFFIXES
 
 
 def is_hidden(name: str) -> bool:

@@ -24,12 +24,13 @@ class Labels:
     class_names: tuple[str, ...]
 
 
-def from_json(data: bytes, names: tuple[str, ...], where: str) -> Labels | None:
+def from_json(data: bytes, names: tuple[str, ...], *, num_classes: int | None, where: str) -> Labels | None:
     """Labels from a file like {"labels": [["a/0.png", 3], ["a/1.png", 0], ...]}.
 
     Args:
       data: the file's bytes.
       names: the image files, each of which must have one label.
+      num_classes: the field data.num_classes, which labels must stay below where it is set.
       where: what to call the file in a message.
 
     Returns:
@@ -41,11 +42,12 @@ def from_json(data: bytes, names: tuple[str, ...], where: str) -> Labels | None:
     pairs = _pairs(data, where)
     if pairs is None:
         return None
+    max_classes = min(num_classes or _MAX_CLASSES, _MAX_CLASSES)
     label_of = {}
     for name, label in pairs:
         if name in label_of:
             raise ValueError(f"{where}: the image {name!r} has more than one label; allowed: one each")
-        label_of[name] = _checked_label(label, name, where)
+        label_of[name] = _checked_label(label, max_classes, f"{where}: the image {name!r}")
     _check_same_names(label_of.keys(), names, where)
     indices = np.array([label_of[name] for name in names], np.int32)
     return Labels(indices, tuple(str(index) for index in range(int(indices.max()) + 1)))
@@ -88,17 +90,6 @@ def check_num_classes(found: Labels | None, num_classes: int | None, where: str)
     )
 
 
-def check_range(found: Labels, num_classes: int | None, names: tuple[str, ...], where: str) -> None:
-    """Raises ValueError, naming the first such image, if a label is beyond the field data.num_classes."""
-    if num_classes is None or found.indices.max() < num_classes:
-        return
-    index = int(np.argmax(found.indices >= num_classes))
-    raise ValueError(
-        f"{where}: the image {names[index]!r} has label {found.indices[index]}; allowed: 0 to {num_classes - 1} "
-        f"(data.num_classes={num_classes})"
-    )
-
-
 def _pairs(data: bytes, where: str) -> list | None:
     layout = 'allowed: {"labels": [["name.png", 0], ...]} or {"labels": null}'
     try:
@@ -120,16 +111,16 @@ def _pairs(data: bytes, where: str) -> list | None:
     return [(name.replace("\\", "/"), label) for name, label in pairs]
 
 
-def _checked_label(label: object, name: str, where: str) -> int:
+def _checked_label(label: object, max_classes: int, image: str) -> int:
     if isinstance(label, list):
         raise ValueError(
-            f"{where}: the image {name!r} has a vector as label ({_short(label)}), which is not supported yet; "
-            "allowed: a class index. Set data.num_classes=0 to ignore labels"
+            f"{image} has a vector as label ({_short(label)}), which is not supported yet; allowed: a class index. Set "
+            "data.num_classes=0 to ignore labels"
         )
-    if isinstance(label, bool) or not isinstance(label, int):
-        raise ValueError(f"{where}: the image {name!r} has label {_short(label)}; allowed: a class index, 0 or larger")
-    if not 0 <= label < _MAX_CLASSES:
-        raise ValueError(f"{where}: the image {name!r} has label {_short(label)}; allowed: 0 to {_MAX_CLASSES - 1}")
+    if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < max_classes:
+        raise ValueError(
+            f"{image} has label {_short(label)}; allowed: integers 0 to {max_classes - 1} (data.num_classes)"
+        )
     return label
 
 

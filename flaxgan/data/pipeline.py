@@ -1,4 +1,4 @@
-"""Training images, in batches and picked: global batch t is a pure function of (seed, t), for any number of processes."""
+"""Training images in batches: global batch t is a pure function of (seed, t), for any number of processes."""
 
 import os
 from collections.abc import Iterator
@@ -67,6 +67,8 @@ def batch_at(
     process_count: int = 1,
 ) -> Batch:
     """This process's rows of global batch `step`: what `batches` gives there, read on its own; see there."""
+    if step < 0:
+        raise ValueError(f"step={step}; allowed: 0 or larger")
     return _local_batches(source, batch_size, seed, mirror, (process_index, process_count))[step]
 
 

@@ -46,11 +46,11 @@ class Prefetcher:
         self._ready: queue.Queue = queue.Queue(size)
         self._stop = threading.Event()
         self._end: BaseException | None = None
-        # The thread knows nothing of this object, so that dropping it without closing ends the thread as well.
-        weakref.finalize(self, self._stop.set)
         arguments = (iterator, sharding, self._ready, self._stop)
         self._thread = threading.Thread(target=_fill, args=arguments, name="flaxgan-prefetch", daemon=True)
         self._thread.start()
+        # The thread knows nothing of this object, so that dropping it, or leaving Python, ends the thread as well.
+        weakref.finalize(self, _end_thread, self._thread, self._stop)
 
     def __iter__(self) -> Self:
         return self
@@ -77,8 +77,7 @@ class Prefetcher:
         """Stops the thread and closes the iterator, if that can be closed; batches held ready are dropped."""
         if self._end is None:
             self._end = RuntimeError("these batches have been closed")
-        self._stop.set()
-        self._thread.join()
+        _end_thread(self._thread, self._stop)
         while not self._ready.empty():
             self._ready.get_nowait()
 
@@ -95,6 +94,12 @@ def _fill(iterator: Iterator, sharding: jax.sharding.NamedSharding, ready: queue
     finally:
         if hasattr(iterator, "close"):
             iterator.close()
+
+
+def _end_thread(thread: threading.Thread, stop: threading.Event) -> None:
+    stop.set()
+    if thread is not threading.current_thread():
+        thread.join()
 
 
 def _put(item: tuple, ready: queue.Queue, stop: threading.Event) -> bool:

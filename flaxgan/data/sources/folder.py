@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from flaxgan.data import fields, files, labels
+from flaxgan.data.images import ImageError
 from flaxgan.data.source import Source
 
 LAYOUT = (
@@ -49,38 +50,49 @@ class FolderFiles:
     num_ignored: int
 
     def read(self, index: int) -> bytes:
-        return Path(self.where(index)).read_bytes()
+        return self._read(index, -1)
 
     def head(self, index: int) -> bytes:
-        with Path(self.where(index)).open("rb") as file:
-            return file.read(_HEAD_BYTES)
+        return self._read(index, _HEAD_BYTES)
 
     def where(self, index: int) -> str:
         return f"{self.path}/{self.names[index]}"
 
+    def _read(self, index: int, limit_bytes: int) -> bytes:
+        try:
+            with Path(self.where(index)).open("rb") as file:
+                return file.read(limit_bytes)
+        except OSError as error:
+            raise ImageError(f"{self.where(index)}: the file cannot be read ({error.strerror})") from error
+
 
 def _labels(root: Path, names: tuple[str, ...], num_classes: int | None) -> labels.Labels | None:
-    json_path = root / labels.FILE_NAME
-    if not json_path.exists():
-        return labels.from_folders(names, str(root))
-    found = labels.from_json(json_path.read_bytes(), names, str(json_path))
-    if found is not None:
-        labels.check_range(found, num_classes, names, str(json_path))
-    return found
+    path = root / labels.FILE_NAME
+    if path.exists():
+        return labels.from_json(path.read_bytes(), names, num_classes=num_classes, where=str(path))
+    return labels.from_folders(names, str(root))
 
 
 def _walk(folder: Path, prefix: str, ancestors: tuple[tuple[int, int], ...]) -> list[str]:
+    """Names of all files below a folder that are not hidden, each with the prefix before it."""
     status = folder.stat()
     identity = (status.st_dev, status.st_ino)
     if identity in ancestors:
         raise ValueError(f"data.path: {str(folder)!r} links to a folder that it lies in; allowed: links without a loop")
     names = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if files.is_hidden(entry.name):
-                continue
-            if entry.is_dir():
-                names += _walk(folder / entry.name, f"{prefix}{entry.name}/", (*ancestors, identity))
-            else:
-                names.append(prefix + entry.name)
+    for entry in _entries(folder):
+        if entry.is_dir():
+            names += _walk(folder / entry.name, f"{prefix}{entry.name}/", (*ancestors, identity))
+        elif entry.is_file() or not files.is_image(entry.name):
+            names.append(prefix + entry.name)
+        else:
+            raise ValueError(f"data.path: {entry.path!r} is a broken link or a device; allowed: files")
     return names
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not files.is_hidden(entry.name)]
+    except OSError as error:
+        raise ValueError(f"data.path: {str(folder)!r} cannot be read ({error.strerror})") from error

@@ -9,7 +9,7 @@ import struct
 import weakref
 import zipfile
 import zlib
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from flaxgan.data import fields, files, labels
@@ -119,15 +119,17 @@ class ZipFiles:
 
 def _entries(path: str) -> dict[str, Entry]:
     """All files of an archive that are not hidden, by name."""
+    archive_bytes = os.path.getsize(path)
     entries = {}
     for info in _directory(path):
-        if info.is_dir():
-            continue
         where = f"{path}: {info.filename!r}"
         if info.filename.startswith("/") or ".." in PurePosixPath(info.filename).parts:
             raise ValueError(f"{where} leads outside the archive; allowed: relative names without '..'")
+        if info.is_dir() or files.is_hidden(info.filename):
+            continue
         if info.filename in entries:
             raise ValueError(f"{where} occurs twice; allowed: one file of each name")
+        _check_readable(info, archive_bytes, where)
         entries[info.filename] = Entry(
             name=info.filename,
             header_offset=info.header_offset,
@@ -136,30 +138,32 @@ def _entries(path: str) -> dict[str, Entry]:
             is_deflated=info.compress_type == zipfile.ZIP_DEFLATED,
             checksum=info.CRC,
         )
-        _check_readable(info, where)
     return entries
 
 
 def _directory(path: str) -> list[zipfile.ZipInfo]:
     try:
+        with Path(path).open("rb") as file:
+            is_archive = file.read(len(_LOCAL_SIGNATURE)) == _LOCAL_SIGNATURE
+    except OSError as error:
+        raise ValueError(f"data.path={path!r} cannot be read ({error.strerror}). {LAYOUT}") from error
+    try:
         with zipfile.ZipFile(path) as archive:
             return archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError, OverflowError) as error:
-        with os.fdopen(os.open(path, os.O_RDONLY), "rb") as file:
-            is_cut = file.read(4) == _LOCAL_SIGNATURE
-        problem = "is a damaged ZIP archive, perhaps cut short" if is_cut else "is not a ZIP archive"
+    except Exception as error:  # a damaged directory raises anything
+        problem = "is a damaged ZIP archive, perhaps cut short" if is_archive else "is not a ZIP archive"
         raise ValueError(f"data.path={path!r} {problem} ({error}). {LAYOUT}") from error
 
 
-def _check_readable(info: zipfile.ZipInfo, where: str) -> None:
-    if files.is_hidden(info.filename):
-        return
+def _check_readable(info: zipfile.ZipInfo, archive_bytes: int, where: str) -> None:
     if info.flag_bits & _ENCRYPTED_FLAG:
         raise ValueError(f"{where} is encrypted; allowed: archives without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{where} uses compression method {info.compress_type}; allowed: 0 (stored), 8 (deflated)")
     if info.file_size > _MAX_FILE_BYTES:
         raise ValueError(f"{where} has {info.file_size:,} bytes; allowed: up to {_MAX_FILE_BYTES:,}")
+    if not 0 <= info.header_offset <= archive_bytes - info.compress_size:
+        raise ValueError(f"{where} lies beyond the archive's end; the archive is damaged, perhaps cut short")
 
 
 def _inflated(data: bytes, max_bytes: int, where: str) -> bytes:
@@ -177,15 +181,12 @@ def _misplaced_label_file(entries: dict[str, Entry]) -> str | None:
 
 def _labels(archive: ZipFiles, num_classes: int | None) -> labels.Labels | None:
     data = archive.read_labels()
-    where = f"{archive.path}: {labels.FILE_NAME}"
-    if data is None and archive.misplaced_label_file:
-        raise ValueError(
-            f"{archive.path}: {archive.misplaced_label_file!r} is not at the top of the archive; allowed: "
-            f"{labels.FILE_NAME!r}, or data.num_classes=0 to ignore labels"
-        )
-    if data is None:
+    if data is not None:
+        where = f"{archive.path}: {labels.FILE_NAME}"
+        return labels.from_json(data, archive.names, num_classes=num_classes, where=where)
+    if archive.misplaced_label_file is None:
         return None
-    found = labels.from_json(data, archive.names, where)
-    if found is not None:
-        labels.check_range(found, num_classes, archive.names, where)
-    return found
+    raise ValueError(
+        f"{archive.path}: {archive.misplaced_label_file!r} is not at the top of the archive; allowed: "
+        f"{labels.FILE_NAME!r}, or data.num_classes=0 to ignore labels"
+    )
