@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
+from flaxgan.ops.image import to_float
 from flaxgan.prng import purpose_key
 
 _FEATURE_DIM = 64
@@ -145,7 +145,7 @@ def _fit(network: ClassifierNetwork, images: np.ndarray, labels: np.ndarray, *, 
     """The network's parameters after training."""
     optimizer = optax.adamw(optax.cosine_decay_schedule(_LEARNING_RATE, num_steps), weight_decay=_WEIGHT_DECAY)
     # Jitted, because an eager initialization compiles each small operation by itself and takes seconds.
-    params = jax.jit(network.init)(purpose_key(seed, "classifier_init"), _networks_range(images[:1]))["params"]
+    params = jax.jit(network.init)(purpose_key(seed, "classifier_init"), to_float(images[:1]))["params"]
     opt_state = jax.jit(optimizer.init)(params)
     step = jax.jit(functools.partial(_train_step, network, optimizer), donate_argnums=(0, 1))
     rng = np.random.default_rng(seed)
@@ -182,7 +182,7 @@ def _train_step(
     labels: jax.Array,
 ) -> tuple[Mapping, optax.OptState]:
     def loss(params):
-        logits, _ = network.apply({"params": params}, _networks_range(images))
+        logits, _ = network.apply({"params": params}, to_float(images))
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
     updates, opt_state = optimizer.update(jax.grad(loss)(params), opt_state, params)
@@ -191,7 +191,7 @@ def _train_step(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _apply_batch(network: ClassifierNetwork, params: Mapping, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return network.apply({"params": params}, _networks_range(images))
+    return network.apply({"params": params}, to_float(images))
 
 
 def _apply_in_batches(network: ClassifierNetwork, params: Mapping, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -203,8 +203,3 @@ def _apply_in_batches(network: ClassifierNetwork, params: Mapping, images: np.nd
         outputs.append(_apply_batch(network, params, np.concatenate([batch, padding])))
     logits, features = (np.concatenate(parts)[: len(images)] for parts in zip(*jax.device_get(outputs)))
     return logits, features
-
-
-def _networks_range(images: jax.Array) -> jax.Array:
-    """uint8 -> float32 in [-1, 1]."""
-    return jnp.asarray(images, jnp.float32) / 127.5 - 1

@@ -101,6 +101,9 @@ def frechet_distance(
     real_mean, fake_mean = np.asarray(real_mean, np.float64), np.asarray(fake_mean, np.float64)
     if real_mean.ndim != 1 or real_mean.shape != fake_mean.shape:
         raise ValueError(f"real_mean and fake_mean have shapes {real_mean.shape}, {fake_mean.shape}; allowed: one [F]")
+    for name, mean in (("real_mean", real_mean), ("fake_mean", fake_mean)):
+        if not np.isfinite(mean).all():
+            raise ValueError(f"{name} has non-finite values; allowed: finite values")
     real_covariance, real_root = _covariance_and_root(real_covariance, len(real_mean), name="real_covariance")
     fake_covariance, fake_root = _covariance_and_root(fake_covariance, len(fake_mean), name="fake_covariance")
     trace_of_root = np.linalg.svd(real_root.T @ fake_root, compute_uv=False).sum()
