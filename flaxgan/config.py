@@ -9,6 +9,11 @@ import json
 from typing import Any, Literal
 
 
+def _require(condition: bool, field: str, found: Any, allowed: str) -> None:
+    if not condition:
+        raise ValueError(f"config.{field}: found {found!r}, allowed: {allowed}")
+
+
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
     """Where real images come from."""
@@ -239,8 +244,3 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
     return flat
-
-
-def _require(condition: bool, field: str, found: Any, allowed: str) -> None:
-    if not condition:
-        raise ValueError(f"config.{field}: found {found!r}, allowed: {allowed}")

@@ -1,7 +1,7 @@
 """Checkpoints: the train state on disk, through Orbax.
 
-A checkpoint holds `train` (the state without the generator's average), `ema` (the average, which is all that tools need
-beside the config) and `config`. States are stored as nested dicts of arrays, so that a checkpoint does not depend on the
+A checkpoint holds `train` (the state but for the average), `ema` (the generator's average: with the config, all that
+tools need) and `config`. States are stored as nested dicts of arrays, so that a checkpoint does not depend on the
 Python classes of the day.
 """
 
@@ -65,9 +65,12 @@ class Checkpoints:
         found = self._manager.restore(step, args=items)
         return serialization.from_state_dict(target, {**found["train"], "ema": found["ema"]})
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Waits until everything is on disk."""
         self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits until everything is on disk, and ends."""
         self._manager.close()
 
 

@@ -1,0 +1,35 @@
+"""Class-conditional StyleGAN2-ADA on CIFAR-10 at 32x32, the "cifar" configuration.
+
+Paper:      Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data", section 4.3, appendix C.
+Command:    python train.py --config configs/stylegan2_cifar10.py --config.data.path=cifar10.zip
+Data:       the 50,000 training images, as a ZIP with dataset.json or (data.source=folder) one folder per class.
+Hardware:   2 GPUs or a TPU host.
+Published:  FID 2.42, class-conditional (Karras et al. 2020, table 2).
+Reproduced: not reproduced by this project.
+"""
+
+from flaxgan.config import AugmentConfig, Config, DataConfig, EmaConfig, OptimizerConfig
+
+
+def get_config() -> Config:
+    """Batch 64, 100,000 kimg, R1 gamma 0.01, an 'orig' discriminator, neither path lengths nor style mixing."""
+    adam = OptimizerConfig(learning_rate=0.0025)
+    return Config(
+        network={
+            "name": "stylegan2",
+            "channel_base": 32768,
+            "mapping_layers": 2,
+            "d_architecture": "orig",
+            "mbstd_group_size": 32,
+        },
+        data=DataConfig(source="zip", path="datasets/cifar10.zip", resolution=32, num_classes=10),
+        batch_size=64,
+        total_kimg=100000,
+        snapshot_kimg=200,
+        d_regularizers={"r1": {"interval": 16, "gamma": 0.01}},
+        g_optimizer=adam,
+        d_optimizer=adam,
+        ema=EmaConfig(half_life_kimg=500.0, rampup=0.05),
+        augment=AugmentConfig(policy="ada", preset="bgc", target=0.6),
+        accelerator="gpu_or_tpu",
+    )

@@ -1,0 +1,30 @@
+"""StyleGAN2 configuration F on FFHQ at 1024x1024.
+
+Paper:      Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", table 1, configuration F.
+Command:    python train.py --config configs/stylegan2_ffhq.py --config.data.path=ffhq1024.zip
+Data:       FFHQ, 70,000 images at 1024x1024, as a ZIP of images or (data.source=folder) a folder of them.
+Hardware:   8 GPUs with 16 GB or a TPU pod slice; the paper used a DGX-1 (8 V100).
+Published:  FID 2.84 (Karras et al. 2020, table 1).
+Reproduced: not reproduced by this project.
+"""
+
+from flaxgan.config import Config, DataConfig, EmaConfig, OptimizerConfig
+
+
+def get_config() -> Config:
+    """Batch 32, 25,000 kimg, R1 gamma 10, mirrored images."""
+    adam = OptimizerConfig(learning_rate=0.002)
+    return Config(
+        network={"name": "stylegan2", "channel_base": 32768, "mapping_layers": 8, "mbstd_group_size": 4},
+        data=DataConfig(source="zip", path="datasets/ffhq1024.zip", resolution=1024, mirror=True),
+        batch_size=32,
+        total_kimg=25000,
+        snapshot_kimg=200,
+        g_regularizers={"path_length": {"interval": 4, "batch_shrink": 2, "weight": 2.0}},
+        d_regularizers={"r1": {"interval": 16, "gamma": 10.0}},
+        g_optimizer=adam,
+        d_optimizer=adam,
+        ema=EmaConfig(half_life_kimg=10.0),
+        style_mixing_probability=0.9,
+        accelerator="gpu_or_tpu",
+    )

@@ -1,0 +1,36 @@
+"""StyleGAN2 on FFHQ at 256x256, the "paper256" configuration of StyleGAN2-ADA.
+
+Paper:      Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data", section 4 and appendix C.
+Command:    python train.py --config configs/stylegan2_ffhq256.py --config.data.path=ffhq256.zip
+Data:       FFHQ resized to 256x256, as a ZIP of images or (data.source=folder) a folder of them.
+Hardware:   8 GPUs with 16 GB or a TPU slice; the paper used a DGX-1 (8 V100).
+Published:  no score is quoted here: the paper's 256x256 scores are for subsets and other lengths.
+Reproduced: not reproduced by this project.
+"""
+
+from flaxgan.config import Config, DataConfig, EmaConfig, OptimizerConfig
+
+
+def get_config() -> Config:
+    """Batch 64, half the channels of configuration F, R1 gamma 1, reduced precision at the four highest resolutions."""
+    adam = OptimizerConfig(learning_rate=0.0025)
+    return Config(
+        network={
+            "name": "stylegan2",
+            "channel_base": 16384,
+            "mapping_layers": 8,
+            "mbstd_group_size": 8,
+            "dtype": "bfloat16",
+        },
+        data=DataConfig(source="zip", path="datasets/ffhq256.zip", resolution=256, mirror=True),
+        batch_size=64,
+        total_kimg=25000,
+        snapshot_kimg=200,
+        g_regularizers={"path_length": {"interval": 4, "batch_shrink": 2, "weight": 2.0}},
+        d_regularizers={"r1": {"interval": 16, "gamma": 1.0}},
+        g_optimizer=adam,
+        d_optimizer=adam,
+        ema=EmaConfig(half_life_kimg=20.0),
+        style_mixing_probability=0.9,
+        accelerator="gpu_or_tpu",
+    )

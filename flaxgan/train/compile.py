@@ -1,0 +1,106 @@
+"""Ahead-of-time compilation of a step's programs, with what is compiled and how long it took said aloud."""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable
+
+import jax
+from jax.sharding import Mesh
+
+from flaxgan.train import advance, devices, phases, state
+from flaxgan.train.setup import Setup
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """One compiled program of a training step.
+
+    Attributes:
+      name: the phase's name, or "advance".
+      interval: it runs at steps that this divides.
+      run: the compiled function; it consumes the state that it is given.
+      seconds: compile time.
+    """
+
+    name: str
+    interval: int
+    run: jax.stages.Compiled
+    seconds: float
+
+
+def use_cache(folder: str | None = None) -> None:
+    """Turns on the persistent compilation cache, so that a repeated command starts at once.
+
+    Args:
+      folder: where to keep it; the default is ~/.cache/flaxgan/jax. JAX_COMPILATION_CACHE_DIR goes before it.
+    """
+    if jax.config.jax_compilation_cache_dir is None:
+        default = pathlib.Path.home() / ".cache" / "flaxgan" / "jax"
+        jax.config.update("jax_compilation_cache_dir", folder or str(default))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+
+
+def abstract_state(setup: Setup, mesh: Mesh) -> state.TrainState:
+    """The train state's shapes and layout; nothing is allocated."""
+    make = lambda: state.init(setup.gan, setup.optimizers, seed=0)
+    place = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated(mesh))
+    return jax.tree.map(place, jax.eval_shape(make))
+
+
+def abstract_batch(setup: Setup, mesh: Mesh) -> phases.Batch:
+    """A global batch's shapes and layout."""
+    num_images, sharding = setup.config.batch_size, devices.batched(mesh)
+    return {
+        "images": jax.ShapeDtypeStruct((num_images, *setup.gan.image_shape), "uint8", sharding=sharding),
+        "labels": jax.ShapeDtypeStruct((num_images,), "int32", sharding=sharding),
+    }
+
+
+def init_state(setup: Setup, mesh: Mesh) -> state.TrainState:
+    """The state before the first step, on every device."""
+    config = setup.config
+    make = lambda: state.init(setup.gan, setup.optimizers, seed=config.seed, augment_p=config.augment.p)
+    return jax.jit(make, out_shardings=devices.replicated(mesh))()
+
+
+def lower_all(setup: Setup, mesh: Mesh, **lowering) -> dict[tuple[str, int], Callable[[], jax.stages.Lowered]]:
+    """(name, interval) -> a function that traces and lowers the program, in the order of a step.
+
+    Args:
+      setup: the run.
+      mesh: its devices.
+      **lowering: passed to `jax.stages.Traced.lower`, e.g. lowering_platforms=("tpu",).
+    """
+    whole, batch = abstract_state(setup, mesh), abstract_batch(setup, mesh)
+    copy = devices.replicated(mesh)
+
+    def lower(function, *arguments, outputs):
+        jitted = jax.jit(function, donate_argnums=0, out_shardings=outputs)
+        return lambda: jitted.trace(*arguments).lower(**lowering)
+
+    programs = {}
+    for phase in phases.build(setup):
+        program = phase.program(setup.config.seed)
+        programs[phase.name, phase.interval] = lower(program, whole, batch, outputs=(copy, copy))
+    programs["advance", 1] = lower(advance.program(setup), whole, outputs=copy)
+    return programs
+
+
+def compile_all(setup: Setup, mesh: Mesh, *, say: Callable[[str], None]) -> list[Program]:
+    """Compiles every program of a step.
+
+    Args:
+      setup: the run.
+      mesh: its devices.
+      say: receives one line before and one after each compilation.
+    """
+    programs = []
+    for (name, interval), lower in lower_all(setup, mesh).items():
+        say(f"compiling {name} ...")
+        start = time.monotonic()
+        compiled = lower().compile()
+        seconds = time.monotonic() - start
+        say(f"compiled {name} in {seconds:.1f} s")
+        programs.append(Program(name, interval, compiled, seconds))
+    return programs

@@ -1,0 +1,155 @@
+"""The command line of train.py: a recipe, and overrides of its fields."""
+
+import argparse
+import dataclasses
+import inspect
+import pathlib
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import docstring_parser
+import tyro
+
+from flaxgan import lookup, networks
+from flaxgan.config import Config
+from flaxgan.losses import regularizers
+from flaxgan.train import setup
+from flaxgan.train.recipe import load_recipe, recipe_name
+
+DRY_RUN_KINDS = ("table", "compile")
+
+TRAINER_SETTINGS_HELP = {
+    "interval": "steps between two applications; 1 adds it to the main loss of every step",
+    "batch_shrink": "it sees the first 1/batch_shrink of the images",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A parsed command line.
+
+    Attributes:
+      config: the completed config.
+      workdir: the run folder.
+      dry_run: None, "table" or "compile".
+    """
+
+    config: Config
+    workdir: pathlib.Path
+    dry_run: str | None
+
+
+def parse(arguments: list[str]) -> Command:
+    """Parses `--config FILE[:VARIANT] [--workdir DIR] [--dry-run[=compile]] [--config.FIELD=VALUE ...]`.
+
+    Unknown or ill-typed fields end the program with a message and exit code 2, as every command line tool does.
+
+    Raises:
+      ValueError: if the recipe is missing or wrong, or a field has a value that is not allowed.
+    """
+    parser = argparse.ArgumentParser(prog="train.py", description="Trains a GAN from a recipe.", add_help=False)
+    parser.add_argument("--config", metavar="FILE[:VARIANT]", help="recipe, a Python file with get_config()")
+    parser.add_argument("--workdir", metavar="DIR", help="run folder (default: runs/<name of the recipe>)")
+    parser.add_argument(
+        "--dry-run",
+        nargs="?",
+        const="table",
+        choices=DRY_RUN_KINDS,
+        help="show parameters, devices and steps, with no data; =compile also compiles every phase",
+    )
+    parser.add_argument("-h", "--help", action="store_true", help="show this, and with --config every field of it")
+    parser.allow_abbrev = False
+    known, overrides = parser.parse_known_args(arguments)
+    if known.config is None:
+        if known.help:
+            parser.print_help()
+            raise SystemExit(0)
+        raise ValueError("--config: missing, allowed: a recipe such as configs/quickstart.py")
+    if known.help:
+        parser.print_help()
+        overrides = [*overrides, "--help"]
+    config = override(load_recipe(known.config, _given_resolution(_split(overrides))), overrides)
+    workdir = known.workdir or pathlib.Path("runs", recipe_name(known.config))
+    return Command(config, pathlib.Path(workdir), known.dry_run)
+
+
+def override(config: Config, arguments: list[str]) -> Config:
+    """A completed config with fields overridden by `--config.FIELD=VALUE`.
+
+    Values of several numbers are written 64x96 or 1,3,3,1. The fields of the code that a recipe names are typed and
+    described by that code's own signature and docstring.
+    """
+    types = _code_types(config)
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(Config)} | _typed(config, types)
+    fields = [(name, kind, dataclasses.field(default=values[name])) for name, kind in types.items()]
+    unchecked = {"__post_init__": lambda self: None}
+    schema = dataclasses.make_dataclass("Config", fields, bases=(Config,), frozen=True, namespace=unchecked)
+    command = [("config", schema, dataclasses.field(default=schema(**values)))]
+    marked = tyro.conf.configure(tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands)
+    command = marked(dataclasses.make_dataclass("Command", command))
+    parsed = tyro.cli(command, prog="train.py", args=_split(arguments), use_underscores=True).config
+    return setup.complete(_untyped(parsed, config))
+
+
+def _code_types(config: Config) -> dict[str, type]:
+    """Dataclasses of the arguments of the code that a config names, by field."""
+    family = lookup.module(networks, config.network["name"])
+    types = {"network": _schema(family.build, config.network)}
+    for field in ("g_regularizers", "d_regularizers"):
+        chosen = getattr(config, field)
+        each = [(name, _schema(lookup.function(regularizers, name), chosen[name])) for name in chosen]
+        types[field] = dataclasses.make_dataclass(field, each, frozen=True)
+    return types
+
+
+def _schema(function: Callable, values: dict[str, Any]) -> type:
+    """A dataclass of those arguments of a function that have values, with their types and descriptions."""
+    parameters = inspect.signature(function).parameters
+    described = {p.arg_name: p.description for p in docstring_parser.parse(function.__doc__).params}
+    fields = []
+    for name in values:
+        if name == "name":
+            continue
+        kind = parameters[name].annotation if name in parameters else int
+        text = described.get(name) or TRAINER_SETTINGS_HELP.get(name, "")
+        fields.append((name, Annotated[kind, tyro.conf.arg(help=text)]))
+    return dataclasses.make_dataclass(function.__name__, fields, frozen=True)
+
+
+def _typed(config: Config, types: dict[str, type]) -> dict[str, Any]:
+    typed = {"network": types["network"](**{k: v for k, v in config.network.items() if k != "name"})}
+    for field in ("g_regularizers", "d_regularizers"):
+        kinds = {f.name: f.type for f in dataclasses.fields(types[field])}
+        typed[field] = types[field](**{name: kinds[name](**values) for name, values in getattr(config, field).items()})
+    return typed
+
+
+def _untyped(parsed: Any, config: Config) -> Config:
+    values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(Config)}
+    values["network"] = {"name": config.network["name"], **dataclasses.asdict(parsed.network)}
+    for field in ("g_regularizers", "d_regularizers"):
+        values[field] = dataclasses.asdict(values[field])
+    return Config(**values)
+
+
+def _given_resolution(arguments: list[str]) -> int | tuple[int, ...] | None:
+    """The value of --config.data.resolution, which a recipe may derive other fields from."""
+    if "--config.data.resolution" not in arguments:
+        return None
+    at = arguments.index("--config.data.resolution") + 1
+    sides = []
+    while at < len(arguments) and arguments[at].isdigit():
+        sides.append(int(arguments[at]))
+        at += 1
+    return sides[0] if len(sides) == 1 else tuple(sides) or None
+
+
+def _split(arguments: list[str]) -> list[str]:
+    """--config.FIELD=VALUE as two arguments, and 64x96 or 1,3,3,1 as one argument for each number."""
+    split = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        split += [flag, value] if equals and flag.startswith("--") else [argument]
+    several = re.compile(r"\d+(\.\d+)?([x,]\d+(\.\d+)?)+")
+    return [part for a in split for part in (re.split("[x,]", a) if several.fullmatch(a) else [a])]

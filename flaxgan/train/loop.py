@@ -1,0 +1,71 @@
+"""Training from the command line's point of view: start or resume, compile, train, stop."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+
+from flaxgan.train import compile as compilation
+from flaxgan.train import logs
+from flaxgan.train.checkpoint import Checkpoints
+from flaxgan.train.run import Run
+from flaxgan.train.session import Session
+from flaxgan.train.state import TrainState
+
+
+def train(run: Run) -> TrainState:
+    """Trains to the end of the run, or until SIGINT or SIGTERM, from the latest checkpoint if there is one.
+
+    Returns:
+      The last state, which is also saved.
+
+    Raises:
+      KeyboardInterrupt: after SIGINT, once the state is saved.
+      NonFiniteError: if a loss is not finite; the last checkpoint is left as it is.
+    """
+    logs.say(f"data: {run.source.description}")
+    logs.say(f"devices: {jax.device_count()} {jax.default_backend()}, {run.config.batch_size} images a step")
+    checkpoints = Checkpoints(run.folder.checkpoints, keep=run.config.keep_checkpoints)
+    stopped: list[int] = []
+    try:
+        state = _start(run, checkpoints)
+        if int(state.step) >= run.config.total_steps:
+            logs.say(f"nothing to do: {run.folder.root} has reached {run.config.total_kimg:g} kimg")
+            return state
+        programs = compilation.compile_all(run.setup, run.mesh, say=logs.say)
+        with _stop_signals() as stopped:
+            state = Session(run, checkpoints, programs, stopped).run(state)
+    finally:
+        checkpoints.close()
+    if signal.SIGINT in stopped:
+        raise KeyboardInterrupt
+    return state
+
+
+def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
+    step = checkpoints.latest_step()
+    if step is None:
+        return compilation.init_state(run.setup, run.mesh)
+    logs.say(f"resuming {run.folder.root} at step {step}")
+    return checkpoints.restore(step, compilation.abstract_state(run.setup, run.mesh))
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM, so that a step is finished and saved; a second one acts at once."""
+    received: list[int] = []
+    previous = {}
+
+    def stop(number, frame):
+        received.append(number)
+        logs.say("stopping after this step ...")
+        signal.signal(number, previous[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous[number] = signal.signal(number, stop)
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,58 @@
+"""Recipes: Python files whose get_config() returns a Config."""
+
+import importlib.util
+import inspect
+import pathlib
+from collections.abc import Callable
+
+from flaxgan.config import Config
+from flaxgan.train import setup
+
+
+def recipe_name(recipe: str) -> str:
+    """The name of a recipe's default run folder: file name and variant."""
+    path, _, variant = recipe.partition(".py:")
+    stem = pathlib.Path(path).name.removesuffix(".py")
+    return f"{stem}-{variant}" if variant else stem
+
+
+def load_recipe(recipe: str, resolution: int | tuple[int, ...] | None = None) -> Config:
+    """The completed config of a recipe FILE or FILE:VARIANT.
+
+    Args:
+      recipe: the file, and after a colon the variant that its get_config(variant) is called with.
+      resolution: the value given for data.resolution, for a get_config(resolution) that derives other fields from it.
+
+    Raises:
+      ValueError: naming the file and what is wrong with it.
+    """
+    path, separator, variant = recipe.partition(".py:")
+    path = pathlib.Path(f"{path}.py" if separator else path)
+    get_config = _get_config(path)
+    takes = inspect.signature(get_config).parameters
+    if variant and "variant" not in takes:
+        raise ValueError(f"--config: {path} has no variants, found {variant!r}, allowed: {path}")
+    given = {"variant": variant} if variant else {}
+    if resolution and "resolution" in takes:
+        given["resolution"] = resolution
+    config = get_config(**given)
+    if not isinstance(config, Config):
+        raise ValueError(f"--config: get_config() of {path} returned {type(config).__name__}, allowed: a Config")
+    return setup.complete(config)
+
+
+def _get_config(path: pathlib.Path) -> Callable[..., Config]:
+    if not path.is_file():
+        known = ", ".join(sorted(str(found) for found in path.parent.glob("*.py"))) or "none in that folder"
+        raise ValueError(f"--config: {path} does not exist, allowed: a recipe file (found: {known})")
+    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
+    if spec is None:
+        raise ValueError(f"--config: {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError) as error:
+        raise ValueError(f"--config: {path} does not load: {error}") from error
+    if not hasattr(module, "get_config"):
+        raise ValueError(f"--config: {path} defines no get_config()")
+    return module.get_config

@@ -1,0 +1,74 @@
+"""A run that is ready to be compiled: everything that can be checked before has been checked."""
+
+import dataclasses
+
+import jax
+import numpy as np
+from etils import epath
+from jax.sharding import Mesh
+
+from flaxgan import lookup
+from flaxgan.config import Config
+from flaxgan.data import open_source, pipeline
+from flaxgan.data.source import Source
+from flaxgan.train import devices, measures, run_folder
+from flaxgan.train import setup as setups
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything that training needs, checked but not yet compiled.
+
+    Attributes:
+      config: the completed config.
+      setup: its names as code.
+      source: the real images.
+      mesh: all devices.
+      folder: the run folder.
+      measures: what is measured at each snapshot.
+    """
+
+    config: Config
+    setup: setups.Setup
+    source: Source
+    mesh: Mesh
+    folder: run_folder.RunFolder
+    measures: tuple[measures.Measure, ...]
+
+
+def prepare(config: Config, workdir: epath.PathLike) -> Run:
+    """Checks everything that can be checked before minutes of compilation, and makes the run folder.
+
+    Args:
+      config: a completed config.
+      workdir: the run folder, new or of the same config.
+
+    Raises:
+      ValueError: naming the field or file, what was found and what is allowed.
+      FileNotFoundError: if the data are missing.
+    """
+    devices.check_accelerator(config.accelerator)
+    makers = [_measure_maker(name) for name in config.metrics]
+    data = config.data
+    source = open_source(
+        data.source, data.path, resolution=data.resolution, channels=data.channels, num_classes=data.num_classes
+    )
+    mesh = devices.data_mesh()
+    setup = setups.build(
+        config,
+        source.image_shape,
+        class_counts=np.bincount(source.labels, minlength=data.num_classes) if data.num_classes else None,
+        constrain=devices.constrain_batch(mesh),
+    )
+    devices.check_batch(config, setup.gan)
+    folder = run_folder.open_run(workdir, config, write=jax.process_index() == 0)
+    reals = pipeline.all_images(source) if makers else ()
+    made = tuple(make(*reals, num_classes=data.num_classes, seed=config.seed) for make in makers)
+    return Run(config, setup, source, mesh, folder, made)
+
+
+def _measure_maker(name: str):
+    try:
+        return lookup.function(measures, name)
+    except ValueError as error:
+        raise ValueError(f"config.metrics: {error}") from None

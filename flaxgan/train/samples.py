@@ -1,0 +1,108 @@
+"""Images from the generator's average, and grids of them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from jax.sharding import Mesh
+from PIL import Image
+
+from flaxgan import prng
+from flaxgan.ops.image import to_uint8
+from flaxgan.train import devices
+from flaxgan.train.state import Average
+from flaxgan.types import Gan
+
+MIN_CELL_PX = 64
+"""Smaller images are enlarged by a whole factor in grids, so that a person can see them."""
+
+
+def sampler(gan: Gan, mesh: Mesh) -> Callable[..., jax.Array]:
+    """The compiled function (average, z, labels, key) -> uint8 images [N, H, W, C] on every device.
+
+    A style-based generator uses its constant noise, so that images change only where the weights or the latents do.
+    """
+
+    def sample(average: Average, z: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
+        z, labels = devices.constrain_batch(mesh)((z, labels))
+        options: dict[str, Any] = {"noise_mode": "const"} if gan.has_style else {}
+        images = gan.generator.apply(
+            {"params": average.params, **average.variables},
+            z,
+            labels if gan.num_classes else None,
+            rngs={"noise": key},
+            **options,
+        )
+        return to_uint8(images)
+
+    return jax.jit(sample, out_shardings=devices.replicated(mesh))
+
+
+def generate(
+    sample: Callable[..., jax.Array], average: Average, z: np.ndarray, labels: np.ndarray, *, batch_size: int
+) -> np.ndarray:
+    """Images uint8 [N, H, W, C] for any number of latents, in batches of one size so that one program serves all."""
+    images = []
+    for start, stop in _spans(len(z), batch_size):
+        pad = batch_size - (stop - start)
+        batch = [np.concatenate([x[start:stop], np.repeat(x[:1], pad, axis=0)]) for x in (z, labels)]
+        images.append(np.asarray(sample(average, *batch, jax.random.key(start)))[: stop - start])
+    return np.concatenate(images)
+
+
+def grid_shape(image_shape: tuple[int, int, int], num_classes: int) -> tuple[int, int]:
+    """(rows, columns) of the sample grid: one column per class where that fits, and about a screen of images."""
+    height, width = (max(side, MIN_CELL_PX) for side in image_shape[:2])
+    rows = int(np.clip(1080 // height, 4, 16))
+    columns = num_classes if 1 < num_classes <= 32 else int(np.clip(1920 // width, 4, 32))
+    return rows, columns
+
+
+def grid_latents(gan: Gan, seed: int, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fixed latents z [rows * columns, Z] and labels: column j shows class j modulo the number of classes."""
+    key = prng.purpose_key(seed, "sample_grid")
+    z = np.asarray(jax.random.normal(key, (rows * columns, gan.z_dim)))
+    labels = np.tile(np.arange(columns) % max(gan.num_classes, 1), rows).astype(np.int32)
+    return z, labels
+
+
+def metric_latents(gan: Gan, seed: int, num_images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fixed latents z [N, Z] and balanced labels [N] for measures."""
+    z = np.asarray(jax.random.normal(prng.purpose_key(seed, "metrics"), (num_images, gan.z_dim)))
+    return z, (np.arange(num_images) % max(gan.num_classes, 1)).astype(np.int32)
+
+
+def grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """Images uint8 [N, H, W, C] as one picture [H, W, C], row by row; small ones are enlarged by a whole factor."""
+    zoom = max(1, -(-MIN_CELL_PX // max(images.shape[1:3])))
+    images = np.repeat(np.repeat(images, zoom, axis=1), zoom, axis=2)
+    rows = len(images) // columns
+    _, height, width, channels = images.shape
+    cells = images[: rows * columns].reshape(rows, columns, height, width, channels)
+    return cells.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
+
+
+def save_picture(path: epath.Path, image: np.ndarray) -> None:
+    """Writes uint8 [H, W, C] as a PNG."""
+    with path.open("wb") as file:
+        to_picture(image).save(file, format="PNG")
+
+
+def to_picture(image: np.ndarray) -> Image.Image:
+    """A picture of uint8 [H, W, C]: grey, RGB or RGBA; of other channel counts the first three, or the first."""
+    channels = image.shape[2]
+    if channels in (1, 2):
+        return Image.fromarray(image[:, :, 0])
+    return Image.fromarray(np.ascontiguousarray(image if channels == 4 else image[:, :, :3]))
+
+
+def average_from(arrays: dict[str, Any]) -> Average:
+    """The average that a checkpoint's arrays hold."""
+    return Average(*(jax.tree.map(jnp.asarray, arrays[name]) for name in ("params", "variables")))
+
+
+def _spans(total: int, size: int) -> Iterator[tuple[int, int]]:
+    return ((start, min(start + size, total)) for start in range(0, total, size))

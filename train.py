@@ -1,0 +1,45 @@
+"""Trains a GAN.
+
+python train.py --config configs/stylegan2_ffhq.py [--workdir DIR] [--dry-run] [--config.FIELD=VALUE ...]
+"""
+
+import os
+import sys
+
+import jax
+
+from flaxgan.train import compile as compilation
+from flaxgan.train import dry_run, flags, logs, loop
+from flaxgan.train.run import prepare
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command; returns its exit code."""
+    try:
+        command = flags.parse(arguments)
+        jax.config.update("jax_default_matmul_precision", command.config.matmul_precision)
+        compilation.use_cache()
+        if command.dry_run:
+            dry_run.show(command.config, compile_too=command.dry_run == "compile")
+            return 0
+        run = prepare(command.config, command.workdir)
+    except (ValueError, OSError) as error:
+        return _fail(error)
+    try:
+        loop.train(run)
+    except (logs.NonFiniteError, loop.TrainingError) as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _fail(error: Exception) -> int:
+    if os.environ.get("FLAXGAN_TRACEBACK"):
+        raise error
+    print(f"error: {error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
