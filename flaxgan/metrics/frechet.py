@@ -134,4 +134,6 @@ def _covariance_and_root(covariance: np.ndarray, dim: int, *, name: str) -> tupl
     eigenvalues, eigenvectors = np.linalg.eigh(covariance)
     if eigenvalues[0] < -_NEGATIVE_EIGENVALUE_TOLERANCE * max(eigenvalues[-1], 0):
         raise ValueError(f"{name} has the eigenvalue {eigenvalues[0]}; allowed: a positive semidefinite matrix")
-    return covariance, eigenvectors * np.sqrt(np.maximum(eigenvalues, 0))
+    # An eigenvalue of zero comes out as about 1e-16 of the largest, whose square root would be 1e-8 of it.
+    rounding = dim * np.finfo(np.float64).eps * eigenvalues[-1]
+    return covariance, eigenvectors * np.sqrt(np.where(eigenvalues > rounding, eigenvalues, 0))

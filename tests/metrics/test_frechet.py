@@ -42,6 +42,16 @@ def test_rank_deficient_sets_lose_no_digits():
     np.testing.assert_allclose(frechet_distance_of_features(a, b), (3 - 1) ** 2 + (3 - 1) ** 2, rtol=1e-13)
 
 
+def test_fewer_samples_than_features_lose_no_digits():
+    real, fake = _features(0, 12, 40), _features(1, 10, 40)
+    real_rows, fake_rows = ((x - x.mean(0)) / np.sqrt(len(x)) for x in (real, fake))
+    # The covariances are A^T A and B^T B, and tr (A^T A B^T B)^(1/2) is the sum of the singular values of A B^T.
+    trace_of_root = np.linalg.svd(real_rows @ fake_rows.T, compute_uv=False).sum()
+    shift = np.sum((real.mean(0) - fake.mean(0)) ** 2)
+    expected = shift + np.sum(real_rows**2) + np.sum(fake_rows**2) - 2 * trace_of_root
+    np.testing.assert_allclose(frechet_distance_of_features(real, fake), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("count", [5, 300])
 def test_identical_sets_are_at_distance_zero(count):
     features = _features(0, count, 24)
