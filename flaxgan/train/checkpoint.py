@@ -58,7 +58,8 @@ class Checkpoints:
         """
         wanted = serialization.to_state_dict(target)
         folder = self._folder / str(step)
-        _check_shapes(_metadata(folder), wanted, folder)
+        metadata = _metadata(folder)
+        _check_shapes({**metadata["train"], "ema": metadata["ema"]}, wanted, folder)
         wanted = jax.tree.map(_abstract, wanted)
         ema = wanted.pop("ema")
         items = ocp.args.Composite(train=ocp.args.StandardRestore(wanted), ema=ocp.args.StandardRestore(ema))
@@ -94,17 +95,20 @@ def locate(path: epath.PathLike) -> epath.Path:
 
 def read_config(folder: epath.Path) -> Config:
     """The config of the run that a checkpoint belongs to."""
-    return from_json(json.dumps(ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder.absolute() / "config")))
+    with _reader() as reader:
+        found = reader.restore(folder.absolute(), args=ocp.args.Composite(config=ocp.args.JsonRestore()))
+    return from_json(json.dumps(found["config"]))
 
 
 def read_average(folder: epath.Path) -> Arrays:
     """The generator's average of a checkpoint: {"params": ..., "variables": ...} as arrays on this host."""
-    return _read(folder, "ema")
+    return _read(folder, "ema")["ema"]
 
 
 def read_all(folder: epath.Path) -> Arrays:
     """Every array of a checkpoint."""
-    return {**_read(folder, "train"), "ema": _read(folder, "ema")}
+    found = _read(folder, "train", "ema")
+    return {**found["train"], "ema": found["ema"]}
 
 
 def digest(arrays: Arrays) -> str:
@@ -117,22 +121,29 @@ def digest(arrays: Arrays) -> str:
     return total.hexdigest()
 
 
-def _read(folder: epath.Path, item: str) -> Arrays:
-    """One item of a checkpoint on this host's first device, whatever devices it was saved from."""
+def _reader() -> ocp.Checkpointer:
+    items = {
+        "train": ocp.StandardCheckpointHandler(),
+        "ema": ocp.StandardCheckpointHandler(),
+        "config": ocp.JsonCheckpointHandler(),
+    }
+    return ocp.Checkpointer(ocp.CompositeCheckpointHandler(**items))
+
+
+def _read(folder: epath.Path, *items: str) -> dict[str, Arrays]:
+    """Items of a checkpoint on this host's first device, whatever devices they were saved from."""
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     place = lambda found: jax.ShapeDtypeStruct(found.shape, found.dtype, sharding=sharding)
-    with ocp.StandardCheckpointer() as checkpointer:
-        target = jax.tree.map(place, _item_metadata(folder, item))
-        return checkpointer.restore(folder.absolute() / item, target)
+    metadata = _metadata(folder)
+    targets = {item: ocp.args.StandardRestore(jax.tree.map(place, metadata[item])) for item in items}
+    with _reader() as reader:
+        return dict(reader.restore(folder.absolute(), args=ocp.args.Composite(**targets)))
 
 
-def _metadata(folder: epath.Path) -> Arrays:
-    return {**_item_metadata(folder, "train"), "ema": _item_metadata(folder, "ema")}
-
-
-def _item_metadata(folder: epath.Path, item: str) -> Arrays:
-    with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.metadata(folder.absolute() / item).item_metadata.tree
+def _metadata(folder: epath.Path) -> dict[str, Arrays]:
+    with _reader() as reader:
+        found = reader.metadata(folder.absolute()).item_metadata
+        return {item: found[item].tree for item in ("train", "ema")}
 
 
 def _abstract(array: Any) -> jax.ShapeDtypeStruct:

@@ -53,6 +53,8 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
     source = open_source(
         data.source, data.path, resolution=data.resolution, channels=data.channels, num_classes=data.num_classes
     )
+    # What the data decided is part of the run: tools and resumed runs need it.
+    config = dataclasses.replace(config, data=dataclasses.replace(data, resolution=source.image_shape[:2]))
     mesh = devices.data_mesh()
     setup = setups.build(
         config,

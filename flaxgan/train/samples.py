@@ -1,10 +1,9 @@
 """Images from the generator's average, and grids of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.sharding import Mesh
@@ -20,15 +19,19 @@ MIN_CELL_PX = 64
 """Smaller images are enlarged by a whole factor in grids, so that a person can see them."""
 
 
-def sampler(gan: Gan, mesh: Mesh) -> Callable[..., jax.Array]:
+def sampler(gan: Gan, mesh: Mesh, options: Mapping[str, Any] | None = None) -> Callable[..., jax.Array]:
     """The compiled function (average, z, labels, key) -> uint8 images [N, H, W, C] on every device.
 
-    A style-based generator uses its constant noise, so that images change only where the weights or the latents do.
+    Args:
+      gan: the networks.
+      mesh: the devices.
+      options: arguments of the generator's call, such as truncation_psi. By default a style-based generator uses its
+        constant noise, so that images change only where the weights or the latents do.
     """
+    options = options if options is not None else ({"noise_mode": "const"} if gan.has_style else {})
 
     def sample(average: Average, z: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
         z, labels = devices.constrain_batch(mesh)((z, labels))
-        options: dict[str, Any] = {"noise_mode": "const"} if gan.has_style else {}
         images = gan.generator.apply(
             {"params": average.params, **average.variables},
             z,
@@ -56,7 +59,7 @@ def generate(
 def grid_shape(image_shape: tuple[int, int, int], num_classes: int) -> tuple[int, int]:
     """(rows, columns) of the sample grid: one column per class where that fits, and about a screen of images."""
     height, width = (max(side, MIN_CELL_PX) for side in image_shape[:2])
-    rows = int(np.clip(1080 // height, 4, 16))
+    rows = int(np.clip(1080 // height, 4, 10))
     columns = num_classes if 1 < num_classes <= 32 else int(np.clip(1920 // width, 4, 32))
     return rows, columns
 
@@ -76,9 +79,14 @@ def metric_latents(gan: Gan, seed: int, num_images: int) -> tuple[np.ndarray, np
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
-    """Images uint8 [N, H, W, C] as one picture [H, W, C], row by row; small ones are enlarged by a whole factor."""
+    """Images uint8 [N, H, W, C] as one picture [H, W, C], row by row.
+
+    Small images are enlarged by a whole factor and set apart by a grey gap; larger ones touch, as in the official code.
+    """
     zoom = max(1, -(-MIN_CELL_PX // max(images.shape[1:3])))
+    gap = 2 if zoom > 1 else 0
     images = np.repeat(np.repeat(images, zoom, axis=1), zoom, axis=2)
+    images = np.pad(images, ((0, 0), (gap, gap), (gap, gap), (0, 0)), constant_values=128)
     rows = len(images) // columns
     _, height, width, channels = images.shape
     cells = images[: rows * columns].reshape(rows, columns, height, width, channels)
@@ -97,11 +105,6 @@ def to_picture(image: np.ndarray) -> Image.Image:
     if channels in (1, 2):
         return Image.fromarray(image[:, :, 0])
     return Image.fromarray(np.ascontiguousarray(image if channels == 4 else image[:, :, :3]))
-
-
-def average_from(arrays: dict[str, Any]) -> Average:
-    """The average that a checkpoint's arrays hold."""
-    return Average(*(jax.tree.map(jnp.asarray, arrays[name]) for name in ("params", "variables")))
 
 
 def _spans(total: int, size: int) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,41 @@
+# Everything is installed into .venv; nothing but Python >= 3.11 and make is needed beforehand.
+PYTHON ?= python3
+BIN := .venv/bin
+EXTRA ?=
+QUICKSTART ?= runs/quickstart
+
+.PHONY: install quickstart test lint format clean
+
+install: .venv/.installed-dev
+
+# The package and what it runs on. EXTRA=cuda13 or EXTRA=tpu adds an accelerator.
+.venv/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flaxgan needs Python 3.11 or newer; set PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.$(if $(EXTRA),[$(EXTRA)])'
+	@touch $@
+
+# The same with what tests and lint need.
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev$(if $(EXTRA),$(comma)$(EXTRA))]'
+	@touch $@
+
+comma := ,
+
+quickstart: .venv/.installed
+	$(BIN)/python train.py --config configs/quickstart.py --workdir $(QUICKSTART)
+
+test: .venv/.installed-dev lint
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .jax_cache .pytest_cache .ruff_cache build dist *.egg-info

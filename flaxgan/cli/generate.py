@@ -1,0 +1,104 @@
+"""Generates images from a trained run, with the moving average of its generator."""
+
+import argparse
+import re
+
+import jax
+import numpy as np
+from etils import epath
+
+from flaxgan.train import devices, samples
+from flaxgan.train.trained import Trained, load
+from flaxgan.types import Gan
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `flaxgan generate`."""
+    parser.add_argument("run_path", metavar="RUN", help="a run folder (its latest checkpoint), or one checkpoint in it")
+    parser.add_argument("--seeds", required=True, help="seeds of the images: 0-63, or 1,5,7-9")
+    parser.add_argument("--out", required=True, help="a folder for seed0000.png ..., or FILE.png for one grid of all")
+    parser.add_argument(
+        "--psi", type=float, default=1.0, help="truncation; 0 gives the average image (default: 1, none)"
+    )
+    parser.add_argument("--cutoff", type=int, help="number of style layers that are truncated (default: all)")
+    parser.add_argument("--class", dest="label", type=int, help="class of every image (default: seed modulo classes)")
+    parser.add_argument(
+        "--noise-mode",
+        choices=("const", "random", "none"),
+        default="const",
+        help="noise inputs of a style-based generator (default: const)",
+    )
+    parser.add_argument("--batch-size", type=int, default=16, help="images at a time (default: 16)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the images."""
+    seeds = parse_seeds(arguments.seeds)
+    if arguments.batch_size < 1:
+        raise ValueError(f"--batch-size: found {arguments.batch_size}, allowed: at least 1")
+    trained = load(arguments.run_path)
+    images = images_of_seeds(trained, seeds, arguments)
+    out = epath.Path(arguments.out)
+    if out.suffix == ".png":
+        out.parent.mkdir(parents=True, exist_ok=True)
+        samples.save_picture(out, _grid(images, trained.gan.num_classes if arguments.label is None else 0))
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        for seed, image in zip(seeds, images):
+            samples.save_picture(out / f"seed{seed:04d}.png", image)
+    print(f"{len(seeds)} images in {out}")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """The seeds that a text such as 0-63 or 1,5,7-9 stands for.
+
+    Raises:
+      ValueError: on anything else.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first or last >= 2**32:
+            raise ValueError(f"--seeds: found {text!r}, allowed: numbers and ranges such as 0-63 or 1,5,7-9")
+        seeds += range(first, last + 1)
+    return seeds
+
+
+def images_of_seeds(trained: Trained, seeds: list[int], arguments: argparse.Namespace) -> np.ndarray:
+    """uint8 images [N, H, W, C]. z comes from NumPy's RandomState(seed), as in the official StyleGAN2 code."""
+    gan = trained.gan
+    z = np.stack([np.random.RandomState(seed).randn(gan.z_dim) for seed in seeds]).astype(np.float32)
+    labels = _labels(gan, seeds, arguments.label)
+    size = -(-arguments.batch_size // jax.device_count()) * jax.device_count()
+    sample = samples.sampler(gan, devices.data_mesh(), _options(gan, arguments))
+    return samples.generate(sample, trained.average, z, labels, batch_size=min(size, len(z)))
+
+
+def _labels(gan: Gan, seeds: list[int], label: int | None) -> np.ndarray:
+    if label is None:
+        return np.array([seed % max(gan.num_classes, 1) for seed in seeds], np.int32)
+    if not 0 <= label < gan.num_classes:
+        allowed = f"0 to {gan.num_classes - 1}" if gan.num_classes else "nothing, because this run has no classes"
+        raise ValueError(f"--class: found {label}, allowed: {allowed}")
+    return np.full(len(seeds), label, np.int32)
+
+
+def _options(gan: Gan, arguments: argparse.Namespace) -> dict:
+    given = {
+        "truncation_psi": arguments.psi,
+        "truncation_cutoff": arguments.cutoff,
+        "noise_mode": arguments.noise_mode,
+    }
+    if gan.has_style:
+        return given
+    if (arguments.psi, arguments.cutoff, arguments.noise_mode) != (1.0, None, "const"):
+        raise ValueError("--psi, --cutoff and --noise-mode: allowed only with a style-based generator")
+    return {}
+
+
+def _grid(images: np.ndarray, num_classes: int) -> np.ndarray:
+    """A grid that is filled up with black; one column per class where seeds run through the classes."""
+    columns = num_classes if 1 < num_classes <= len(images) else int(np.ceil(np.sqrt(len(images))))
+    fill = np.zeros((-len(images) % columns, *images.shape[1:]), np.uint8)
+    return samples.grid(np.concatenate([images, fill]), columns)

@@ -1,0 +1,46 @@
+"""Shows what a run or a checkpoint holds: step, kimg, parameter counts, and a digest of the whole train state."""
+
+import argparse
+import json
+
+import jax
+
+from flaxgan.train import checkpoint
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `flaxgan inspect`."""
+    parser.add_argument("run_path", metavar="RUN", help="a run folder (its latest checkpoint), or one checkpoint in it")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints the facts; the digest is the same for equal states, on any device."""
+    facts = describe(arguments.run_path)
+    if arguments.json:
+        print(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        print(f"{name:<13} {value:,}" if isinstance(value, int) else f"{name:<13} {value}")
+
+
+def describe(path: str) -> dict[str, int | float | str]:
+    """The facts about a run or checkpoint, by name.
+
+    Raises:
+      ValueError: if there is no checkpoint.
+    """
+    folder = checkpoint.locate(path)
+    arrays = checkpoint.read_all(folder)
+    count = lambda tree: sum(int(leaf.size) for leaf in jax.tree.leaves(tree))
+    config = checkpoint.read_config(folder)
+    return {
+        "checkpoint": str(folder),
+        "network": config.network["name"],
+        "step": int(arrays["step"]),
+        "kimg": int(arrays["images_seen"]) / 1000,
+        "g_parameters": count(arrays["g"]["params"]),
+        "d_parameters": count(arrays["d"]["params"]),
+        "augment_p": float(arrays["ada"]["p"]),
+        "digest": checkpoint.digest(arrays),
+    }

@@ -1,0 +1,41 @@
+"""A trained generator from a run folder, for tools and for other people's code."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from etils import epath
+from jax import tree
+
+from flaxgan.config import Config
+from flaxgan.train import checkpoint, setup
+from flaxgan.train.state import Average
+from flaxgan.types import Gan
+
+
+class Trained(NamedTuple):
+    """The networks of a run, the moving average of its generator, and its config."""
+
+    gan: Gan
+    average: Average
+    config: Config
+
+    @property
+    def variables(self) -> dict:
+        """What `gan.generator.apply` takes first."""
+        return {"params": self.average.params, **self.average.variables}
+
+
+def load(path: epath.PathLike) -> Trained:
+    """Loads the generator of a run.
+
+    Args:
+      path: a run folder (its latest checkpoint) or one checkpoint in it.
+
+    Raises:
+      ValueError: if there is no checkpoint.
+    """
+    folder = checkpoint.locate(path)
+    config = checkpoint.read_config(folder)
+    gan = setup.build_gan(config, (*config.data.resolution_px, config.data.channels))
+    arrays = checkpoint.read_average(folder)
+    return Trained(gan, Average(*(tree.map(jnp.asarray, arrays[name]) for name in ("params", "variables"))), config)
