@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import grain
 import numpy as np
 
+from flaxgan.data import order
 from flaxgan.data.source import Source
 
 Batch = dict[str, np.ndarray]
 
 _MAX_DEFAULT_THREADS = 16
-_PHILOX_WORDS = 4  # 64-bit words that the Philox generator gives for each value of its counter
+_ENDLESS = 2**62  # chunks
 
 
 def batches(
@@ -53,7 +54,7 @@ def batches(
     threads = min(os.cpu_count() or 1, _MAX_DEFAULT_THREADS) if num_threads is None else num_threads
     if threads < 1:
         raise ValueError(f"num_threads={threads}; allowed: 1 or larger")
-    dataset = _local_batches(source, batch_size, seed, mirror, (process_index, process_count))
+    dataset = _local_batches(source, batch_size, seed=seed, mirror=mirror, process=(process_index, process_count))
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
     return _iterate(dataset[start:].to_iter_dataset(options))
 
@@ -71,17 +72,16 @@ def batch_at(
     """This process's rows of global batch `step`: what `batches` gives there, read on its own; see there."""
     if step < 0:
         raise ValueError(f"step={step}; allowed: 0 or larger")
-    return _local_batches(source, batch_size, seed, mirror, (process_index, process_count))[step]
+    return _local_batches(source, batch_size, seed=seed, mirror=mirror, process=(process_index, process_count))[step]
 
 
 def first_images(source: Source, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first n images of an order drawn from the seed, without repeats as long as there are enough.
+    """The first n images of the order that `batches` follows, none of them flipped.
 
     Returns:
       Images, uint8 [n, H, W, C], and labels, int32 [n], zeros without labels.
     """
-    order = np.random.default_rng(seed).permutation(len(source))
-    return _read(source, np.resize(order, n))
+    return _read(source, order.image_indices(len(source), seed, 0, n))
 
 
 def by_class(source: Source, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -100,8 +100,8 @@ def by_class(source: Source, rows: int, seed: int) -> tuple[np.ndarray, np.ndarr
     """
     if source.labels is None:
         raise ValueError(f"data.num_classes=0: {source.description}; allowed for a grid of classes: labelled images")
-    order = np.random.default_rng(seed).permutation(len(source))
-    members = [order[source.labels[order] == label] for label in range(source.num_classes)]
+    shuffled = order.image_indices(len(source), seed, 0, len(source))
+    members = [shuffled[source.labels[shuffled] == label] for label in range(source.num_classes)]
     images = np.zeros((rows, source.num_classes, *source.image_shape), np.uint8)
     for label, indices in enumerate(members):
         if len(indices):
@@ -128,7 +128,7 @@ def _iterate(dataset: grain.IterDataset) -> Iterator[Batch]:
 
 
 def _local_batches(
-    source: Source, batch_size: int, seed: int, mirror: bool, process: tuple[int, int]
+    source: Source, batch_size: int, *, seed: int, mirror: bool, process: tuple[int, int]
 ) -> grain.MapDataset[Batch]:
     index, count = process
     if not 0 <= index < count:
@@ -137,31 +137,24 @@ def _local_batches(
         raise ValueError(f"batch_size={batch_size}; allowed: a positive multiple of the {count} processes")
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed}; allowed: 0 to 2**32 - 1")
-    order = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(None)
     # Each process takes consecutive rows of the global batch, which is where jax.make_array_from_process_local_data
     # puts them: chunk c of all chunks belongs to process c % count.
-    chunks = order.batch(batch_size // count, drop_remainder=True)
-    return chunks.map_with_index(functools.partial(_load, source, seed if mirror else None))[index::count]
+    chunks = grain.MapDataset.range(_ENDLESS)
+    load = functools.partial(_load, source, seed=seed, mirror=mirror, count=batch_size // count)
+    return chunks[index::count].map(load)
 
 
-def _load(source: Source, mirror_seed: int | None, chunk: int, indices: np.ndarray) -> Batch:
-    # Reading a whole chunk here, and not image by image through Grain, halves the time for small images.
-    images = np.empty((len(indices), *source.image_shape), np.uint8)
-    flips = (
-        np.zeros(len(indices), bool) if mirror_seed is None else _flips(mirror_seed, chunk * len(indices), len(indices))
-    )
-    for row, (image_index, flip) in enumerate(zip(indices.tolist(), flips.tolist())):
-        image = source.images[image_index]
+def _load(source: Source, chunk: int, *, seed: int, mirror: bool, count: int) -> Batch:
+    """Images chunk * count, chunk * count + 1, ... of the endless order."""
+    first = chunk * count
+    indices = order.image_indices(len(source), seed, first, count)
+    flips = order.flips(seed, first, count) if mirror else np.zeros(count, bool)
+    images = np.empty((count, *source.image_shape), np.uint8)
+    for row, (index, flip) in enumerate(zip(indices.tolist(), flips.tolist())):
+        image = source.images[index]
         images[row] = image[:, ::-1] if flip else image
-    labels = np.zeros(len(indices), np.int32) if source.labels is None else source.labels[indices]
+    labels = np.zeros(count, np.int32) if source.labels is None else source.labels[indices]
     return {"images": images, "labels": labels}
-
-
-def _flips(seed: int, first: int, count: int) -> np.ndarray:
-    """Whether to flip images first, first + 1, ... of the endless order, bool [count]."""
-    skipped = first % _PHILOX_WORDS
-    words = np.random.Philox(key=seed, counter=first // _PHILOX_WORDS).random_raw(skipped + count)
-    return words[skipped:] >> 63 == 1
 
 
 def _read(source: Source, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,196 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from flaxgan.data import pipeline
+from flaxgan.data.source import Source
+
+COUNT = 10
+
+
+@pytest.fixture
+def source():
+    """Ten images that tell their index (blue) and whether they are flipped (red is a ramp from left to right)."""
+    images = np.zeros((COUNT, 4, 6, 3), np.uint8)
+    images[..., 0] = np.arange(6)
+    images[..., 2] = np.arange(COUNT)[:, None, None]
+    return Source(images, (4, 6, 3), np.arange(COUNT, dtype=np.int32) % 3, 3, ("a", "b", "c"), "ten images")
+
+
+def indices(batch):
+    return batch["images"][:, 0, 0, 2]
+
+
+def flips(batch):
+    return batch["images"][:, 0, 0, 0] == 5
+
+
+def take(iterator, count):
+    taken = list(itertools.islice(iterator, count))
+    iterator.close()
+    return taken
+
+
+def assert_equal(first, second):
+    assert first.keys() == second.keys() == {"images", "labels"}
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name])
+
+
+def test_batches_have_the_promised_shapes_and_labels(source):
+    (batch,) = take(pipeline.batches(source, batch_size=4, seed=0), 1)
+    assert batch["images"].shape == (4, 4, 6, 3) and batch["images"].dtype == np.uint8
+    assert batch["labels"].shape == (4,) and batch["labels"].dtype == np.int32
+    np.testing.assert_array_equal(batch["labels"], indices(batch) % 3)
+
+
+def test_same_seed_same_batches_for_any_number_of_threads(source):
+    runs = [
+        take(pipeline.batches(source, batch_size=4, seed=5, mirror=True, num_threads=threads), 8)
+        for threads in (1, 2, 4)
+    ]
+    for first, second in itertools.pairwise(runs):
+        for one, other in zip(first, second, strict=True):
+            assert_equal(one, other)
+
+
+def test_another_seed_gives_another_order_and_other_flips(source):
+    first, second = (
+        [pipeline.batch_at(source, step, batch_size=10, seed=seed, mirror=True) for step in range(3)] for seed in (0, 1)
+    )
+    assert not all(np.array_equal(indices(a), indices(b)) for a, b in zip(first, second))
+    assert not all(np.array_equal(flips(a), flips(b)) for a, b in zip(first, second))
+
+
+def test_random_access_gives_what_iteration_gives(source):
+    options = {"batch_size": 4, "seed": 2, "mirror": True}
+    for step, batch in enumerate(take(pipeline.batches(source, **options), 6)):
+        assert_equal(batch, pipeline.batch_at(source, step, **options))
+
+
+def test_starting_late_is_skipping(source):
+    options = {"batch_size": 4, "seed": 2, "mirror": True}
+    whole = take(pipeline.batches(source, **options), 12)
+    for start in (1, 7):
+        for one, other in zip(take(pipeline.batches(source, start=start, **options), 5), whole[start:]):
+            assert_equal(one, other)
+
+
+@pytest.mark.parametrize("process_count", [1, 2, 4])
+def test_processes_together_give_the_global_batch_across_epochs(source, process_count):
+    options = {"batch_size": 8, "seed": 3, "mirror": True}
+    rows = [
+        take(pipeline.batches(source, process_index=index, process_count=process_count, start=1, **options), 6)
+        for index in range(process_count)
+    ]
+    for step in range(6):  # 48 images are almost five epochs
+        whole = pipeline.batch_at(source, step + 1, **options)
+        parts = [process[step] for process in rows]
+        assert_equal({name: np.concatenate([part[name] for part in parts]) for name in whole}, whole)
+
+
+def test_order_does_not_depend_on_the_batch_size_or_on_mirroring(source):
+    large = pipeline.batch_at(source, 0, batch_size=24, seed=4, mirror=True)
+    small = [pipeline.batch_at(source, step, batch_size=3, seed=4, mirror=True) for step in range(8)]
+    assert_equal(large, {name: np.concatenate([batch[name] for batch in small]) for name in large})
+    np.testing.assert_array_equal(indices(large), indices(pipeline.batch_at(source, 0, batch_size=24, seed=4)))
+
+
+def test_every_epoch_has_every_image_once_in_a_new_order(source):
+    order = np.concatenate([indices(batch) for batch in take(pipeline.batches(source, batch_size=4, seed=0), 15)])
+    epochs = order.reshape(6, COUNT)
+    np.testing.assert_array_equal(np.sort(epochs, 1), np.tile(np.arange(COUNT), (6, 1)))
+    assert len({tuple(epoch) for epoch in epochs}) == 6
+
+
+def test_batch_larger_than_the_set(source):
+    batch = pipeline.batch_at(source, 0, batch_size=25, seed=0)
+    assert (np.bincount(indices(batch), minlength=COUNT) >= 2).all()
+
+
+def test_mirror_flips_half_of_the_images_left_to_right(source):
+    batch = pipeline.batch_at(source, 0, batch_size=1000, seed=0, mirror=True)
+    flipped = flips(batch)
+    assert 0.44 < flipped.mean() < 0.56
+    ramp = np.arange(6)
+    np.testing.assert_array_equal(
+        batch["images"][..., 0], np.where(flipped[:, None, None], ramp[::-1], ramp).repeat(4, 1)
+    )
+    by_image = [flipped[indices(batch) == index].mean() for index in range(COUNT)]
+    assert min(by_image) > 0.2 and max(by_image) < 0.8  # an image is not flipped for good
+    assert not flips(pipeline.batch_at(source, 0, batch_size=100, seed=0)).any()
+
+
+def test_labels_are_zeros_without_labels(source):
+    unlabelled = Source(source.images, source.image_shape, None, 0, (), "")
+    labels = pipeline.batch_at(unlabelled, 0, batch_size=4, seed=0)["labels"]
+    np.testing.assert_array_equal(labels, np.zeros(4))
+    assert labels.dtype == np.int32
+
+
+def test_image_that_cannot_be_read_is_named(opened, make_images):
+    contents, _ = make_images(5)
+    contents["3.png"] = contents["3.png"][:60]
+    iterator = pipeline.batches(opened(contents), batch_size=5, seed=0)
+    with pytest.raises(ValueError, match=r"3\.png: .*cannot be decoded"):
+        next(iterator)
+    iterator.close()
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"batch_size": 0}, "batch_size=0; allowed: a positive multiple of the 1 processes"),
+        ({"batch_size": 3, "process_count": 2}, "batch_size=3; allowed: a positive multiple of the 2 processes"),
+        ({"seed": -1}, r"seed=-1; allowed: 0 to 2\*\*32 - 1"),
+        ({"seed": 2**32}, "seed=4294967296; allowed"),
+        ({"start": -1}, "start=-1; allowed: 0 or larger"),
+        ({"num_threads": 0}, "num_threads=0; allowed: 1 or larger"),
+        ({"process_index": 1}, "process_index=1; allowed: 0 to process_count - 1 = 0"),
+    ],
+)
+def test_arguments_out_of_range_are_refused_at_once(source, options, message):
+    with pytest.raises(ValueError, match=message):
+        pipeline.batches(source, **{"batch_size": 4, "seed": 0, **options})
+
+
+def test_batch_before_the_first(source):
+    with pytest.raises(ValueError, match="step=-1; allowed: 0 or larger"):
+        pipeline.batch_at(source, -1, batch_size=4, seed=0)
+
+
+def test_first_images_are_a_fixed_pick_without_repeats(source):
+    images, labels = pipeline.first_images(source, 6, 1)
+    again, _ = pipeline.first_images(source, 6, 1)
+    np.testing.assert_array_equal(images, again)
+    picked = images[:, 0, 0, 2]
+    assert len(set(picked)) == 6
+    np.testing.assert_array_equal(labels, picked % 3)
+    assert not np.array_equal(images, pipeline.first_images(source, 6, 2)[0])
+    assert pipeline.first_images(source, 25, 1)[0].shape == (25, 4, 6, 3)
+
+
+def test_by_class_shows_class_k_in_column_k(source):
+    images, labels = pipeline.by_class(source, 5, 0)
+    assert images.shape == (15, 4, 6, 3)
+    np.testing.assert_array_equal(labels, np.tile([0, 1, 2], 5))
+    picked = images[:, 0, 0, 2]
+    np.testing.assert_array_equal(picked % 3, labels)
+    assert set(picked) == set(range(COUNT))  # 3 or 4 images a class, all shown before any repeats
+    np.testing.assert_array_equal(images, pipeline.by_class(source, 5, 0)[0])
+
+
+def test_class_without_images_is_black_and_no_classes_are_refused(source):
+    gap = Source(source.images, source.image_shape, source.labels * 2, 5, tuple("abcde"), "")
+    images, _ = pipeline.by_class(gap, 2, 0)
+    assert not images.reshape(2, 5, -1)[:, [1, 3]].any()
+    with pytest.raises(ValueError, match=r"data\.num_classes=0"):
+        pipeline.by_class(Source(source.images, source.image_shape, None, 0, (), "ten images"), 2, 0)
+
+
+def test_all_images(source):
+    images, labels = pipeline.all_images(source)
+    np.testing.assert_array_equal(images, source.images)
+    np.testing.assert_array_equal(labels, source.labels)
+    assert labels.dtype == np.int32
