@@ -15,24 +15,22 @@ _TO_CHANNELS_LAST = {("weight", 4): (2, 3, 1, 0), ("weight", 2): (1, 0), ("const
 _TO_CHANNELS_FIRST = {("weight", 4): (3, 2, 0, 1), ("weight", 2): (1, 0), ("const", 3): (2, 0, 1), **_UNCHANGED}
 
 
-def to_flax(state: Mapping[str, Any], *, resample_filter: np.ndarray | None = None) -> tuple[dict, dict]:
+def to_flax(state: Mapping[str, Any]) -> tuple[dict, dict]:
     """Turns a state_dict (or gradients, or Adam moments, by parameter name) into our trees.
 
     The whole state of a network and that of any of its modules ("weight", "bias" at the top) are both accepted.
     Frozen layers, whose weights the reference keeps as buffers, become parameters as any other.
 
     Args:
-      state: reference name -> array; convolution weights [O, I, H, W], dense weights [O, I], const [C, H, W].
-      resample_filter: the FIR filter, as an array of the shape the reference stores, that every `resample_filter` of
-        the state must equal to 1e-6; None skips that check. The filters themselves belong to the configuration and are
-        dropped.
+      state: reference name -> array; convolution weights [O, I, H, W], dense weights [O, I], const [C, H, W]. Its
+        resample_filters belong to the configuration and are dropped.
 
     Returns:
       (params, buffers): nested dicts of NumPy arrays of the given dtypes; convolution weights [H, W, I, O], dense
       weights [I, O], const [H, W, C]. The dense layer after the discriminator's flatten reads [H, W, C], channels last.
 
     Raises:
-      ValueError: if a name or a shape is not one of the reference's, or a filter differs from the expected one.
+      ValueError: if a name or a shape is not one of the reference's.
     """
     params: dict = {}
     buffers: dict = {}
@@ -40,11 +38,9 @@ def to_flax(state: Mapping[str, Any], *, resample_filter: np.ndarray | None = No
         _check_leaf(name, (*PARAMETER_LEAVES, *BUFFER_LEAVES, FILTER_LEAF))
         path = tuple(name.split("."))
         array = np.asarray(value)
-        if path[-1] == FILTER_LEAF:
-            _check_filter(name, array, resample_filter)
-        elif path[-1] in BUFFER_LEAVES:
+        if path[-1] in BUFFER_LEAVES:
             _insert(buffers, path, array)
-        else:
+        elif path[-1] in PARAMETER_LEAVES:
             _insert(params, path, _to_channels_last(name, path, array))
     return params, buffers
 
@@ -115,13 +111,6 @@ def _transpose(name: str, array: np.ndarray, axes: dict[tuple[str, int], tuple[i
 def _packed(array: np.ndarray) -> np.ndarray:
     """A contiguous array; unlike np.ascontiguousarray, it adds no axis to one without axes."""
     return np.asarray(array, order="C")
-
-
-def _check_filter(name: str, array: np.ndarray, expected: np.ndarray | None) -> None:
-    if expected is None:
-        return
-    if array.shape != expected.shape or not np.allclose(array, expected, rtol=0, atol=1e-6):
-        raise ValueError(f"{name!r} holds the filter {array.tolist()}, but {expected.tolist()} was configured")
 
 
 def _insert(tree: dict, path: tuple[str, ...], array: np.ndarray) -> None:
