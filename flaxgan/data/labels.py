@@ -75,6 +75,21 @@ def from_folders(names: tuple[str, ...], where: str) -> Labels | None:
     return Labels(np.array([index_of[folder] for folder in folders], np.int32), tuple(class_names))
 
 
+def check_place(names: list[str], where: str) -> None:
+    """Raises ValueError if a label file lies below the top, where it would have no effect.
+
+    Args:
+      names: path of each file, images or not.
+      where: what to call the folder or archive in a message.
+    """
+    misplaced = [name for name in names if name.endswith(f"/{FILE_NAME}")]
+    if misplaced and FILE_NAME not in names:
+        raise ValueError(
+            f"{where}: {misplaced[0]!r} is not at the top; allowed: {FILE_NAME!r} there, or data.num_classes=0 to "
+            "ignore labels"
+        )
+
+
 def check_num_classes(found: Labels | None, num_classes: int | None, where: str) -> None:
     """Raises ValueError unless the field data.num_classes, where it is set, is that of the labels found."""
     if num_classes is None or num_classes == (len(found.class_names) if found else 0):

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 _POLL_SECONDS = 0.1
+_FORGOTTEN_SECONDS = 5.0  # how long leaving Python may wait for a thread that reads
 
 
 def prefetch(
@@ -50,7 +51,7 @@ class Prefetcher:
         self._thread = threading.Thread(target=_fill, args=arguments, name="flaxgan-prefetch", daemon=True)
         self._thread.start()
         # The thread knows nothing of this object, so that dropping it, or leaving Python, ends the thread as well.
-        weakref.finalize(self, _end_thread, self._thread, self._stop)
+        weakref.finalize(self, _end_thread, self._thread, self._stop, _FORGOTTEN_SECONDS)
 
     def __iter__(self) -> Self:
         return self
@@ -96,10 +97,10 @@ def _fill(iterator: Iterator, sharding: jax.sharding.NamedSharding, ready: queue
             iterator.close()
 
 
-def _end_thread(thread: threading.Thread, stop: threading.Event) -> None:
+def _end_thread(thread: threading.Thread, stop: threading.Event, timeout_seconds: float | None = None) -> None:
     stop.set()
     if thread is not threading.current_thread():
-        thread.join()
+        thread.join(timeout_seconds)
 
 
 def _put(item: tuple, ready: queue.Queue, stop: threading.Event) -> bool:

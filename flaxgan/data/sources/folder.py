@@ -32,12 +32,16 @@ def open(
     root = fields.existing_path(path, LAYOUT)
     if not root.is_dir():
         raise ValueError(f"data.path={os.fspath(path)!r} is a file (data.source='zip' reads ZIP archives). {LAYOUT}")
-    names, num_ignored = files.split_names(_walk(root, "", ()))
+    all_names = _walk(root, "", ())
+    names, num_ignored = files.split_names(all_names)
     if not names:
         found = f"{num_ignored:,} other files" if num_ignored else "it is empty"
         raise ValueError(f"data.path={os.fspath(path)!r} has no images ({found}). {LAYOUT}")
     listing = FolderFiles(path=str(root), names=names, num_ignored=num_ignored)
-    found_labels = None if num_classes == 0 else _labels(root, names, num_classes)
+    found_labels = None
+    if num_classes != 0:
+        labels.check_place(all_names, str(root))
+        found_labels = _labels(root, names, num_classes)
     return files.open_files(listing, found_labels, resolution=resolution, channels=channels, num_classes=num_classes)
 
 
@@ -50,26 +54,27 @@ class FolderFiles:
     num_ignored: int
 
     def read(self, index: int) -> bytes:
-        return self._read(index, -1)
+        return _read(self.where(index))
 
     def head(self, index: int) -> bytes:
-        return self._read(index, _HEAD_BYTES)
+        return _read(self.where(index), _HEAD_BYTES)
 
     def where(self, index: int) -> str:
         return f"{self.path}/{self.names[index]}"
 
-    def _read(self, index: int, limit_bytes: int) -> bytes:
-        try:
-            with Path(self.where(index)).open("rb") as file:
-                return file.read(limit_bytes)
-        except OSError as error:
-            raise ImageError(f"{self.where(index)}: the file cannot be read ({error.strerror})") from error
+
+def _read(path: str, limit_bytes: int = -1) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(limit_bytes)
+    except OSError as error:
+        raise ImageError(f"{path}: the file cannot be read ({error.strerror})") from error
 
 
 def _labels(root: Path, names: tuple[str, ...], num_classes: int | None) -> labels.Labels | None:
-    path = root / labels.FILE_NAME
-    if path.exists():
-        return labels.from_json(path.read_bytes(), names, num_classes=num_classes, where=str(path))
+    path = str(root / labels.FILE_NAME)
+    if os.path.exists(path):
+        return labels.from_json(_read(path), names, num_classes=num_classes, where=path)
     return labels.from_folders(names, str(root))
 
 

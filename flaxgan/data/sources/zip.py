@@ -70,9 +70,7 @@ class ZipFiles:
         entries = _entries(path)
         self.path = path
         self.names, self.num_ignored = files.split_names(list(entries))
-        self._images = [entries[name] for name in self.names]
-        self._label_file = entries.get(labels.FILE_NAME)
-        self.misplaced_label_file = _misplaced_label_file(entries)
+        self._entries = entries
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -81,17 +79,19 @@ class ZipFiles:
         return ZipFiles, (self.path,)
 
     def read(self, index: int) -> bytes:
-        return self._read(self._images[index])
+        return self._read(self._entries[self.names[index]])
 
     def head(self, index: int) -> bytes:
-        return self._read(self._images[index], _HEAD_BYTES)
+        return self._read(self._entries[self.names[index]], _HEAD_BYTES)
 
     def where(self, index: int) -> str:
         return f"{self.path}: {self.names[index]}"
 
     def read_labels(self) -> bytes | None:
         """The bytes of dataset.json, or None where there is none."""
-        return None if self._label_file is None else self._read(self._label_file)
+        labels.check_place(list(self._entries), self.path)
+        entry = self._entries.get(labels.FILE_NAME)
+        return None if entry is None else self._read(entry)
 
     def _read(self, entry: Entry, limit_bytes: int | None = None) -> bytes:
         where = f"{self.path}: {entry.name}"
@@ -129,7 +129,8 @@ def _entries(path: str) -> dict[str, Entry]:
             continue
         if info.filename in entries:
             raise ValueError(f"{where} occurs twice; allowed: one file of each name")
-        _check_readable(info, archive_bytes, where)
+        if files.is_image(info.filename) or info.filename == labels.FILE_NAME:
+            _check_readable(info, archive_bytes, where)
         entries[info.filename] = Entry(
             name=info.filename,
             header_offset=info.header_offset,
@@ -174,19 +175,9 @@ def _inflated(data: bytes, max_bytes: int, where: str) -> bytes:
         raise ImageError(f"{where}: the archive is damaged ({error})") from error
 
 
-def _misplaced_label_file(entries: dict[str, Entry]) -> str | None:
-    names = [name for name in entries if name.endswith(f"/{labels.FILE_NAME}") and not files.is_hidden(name)]
-    return names[0] if names else None
-
-
 def _labels(archive: ZipFiles, num_classes: int | None) -> labels.Labels | None:
     data = archive.read_labels()
-    if data is not None:
-        where = f"{archive.path}: {labels.FILE_NAME}"
-        return labels.from_json(data, archive.names, num_classes=num_classes, where=where)
-    if archive.misplaced_label_file is None:
+    if data is None:
         return None
-    raise ValueError(
-        f"{archive.path}: {archive.misplaced_label_file!r} is not at the top of the archive; allowed: "
-        f"{labels.FILE_NAME!r}, or data.num_classes=0 to ignore labels"
-    )
+    where = f"{archive.path}: {labels.FILE_NAME}"
+    return labels.from_json(data, archive.names, num_classes=num_classes, where=where)

@@ -43,6 +43,13 @@ def test_label_file_comes_before_sub_folders(root):
     assert folder.open(root, **UNSET).labels is None
 
 
+def test_label_file_below_the_top_is_refused_unless_labels_are_ignored(root):
+    (root / "a" / "dataset.json").write_text("{}")
+    with pytest.raises(ValueError, match=rf"{root}: 'a/dataset\.json' is not at the top; allowed"):
+        folder.open(root, **UNSET)
+    assert len(folder.open(root, **{**UNSET, "num_classes": 0})) == 4
+
+
 def test_images_beside_classes_are_refused_unless_labels_are_ignored(root):
     (root / "x.png").write_bytes((root / "a" / "0.png").read_bytes())
     with pytest.raises(ValueError, match=rf"{root}: images both in sub-folders \(such as 'a'\).*'x\.png'"):
