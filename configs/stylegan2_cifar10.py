@@ -10,6 +10,12 @@ Reproduced: not reproduced by this project.
 
 from flaxgan.config import AugmentConfig, Config, DataConfig, EmaConfig, OptimizerConfig
 
+HOW_TO_GET_CIFAR10 = """\
+CIFAR-10 is at https://www.cs.toronto.edu/~kriz/cifar.html. Write its 50,000 training images as PNG files into one
+folder a class, airplane/ to truck/, and train with
+    --config.data.source=folder --config.data.path=FOLDER
+or put them into one ZIP file with a dataset.json at its top: {"labels": [["airplane/00000.png", 0], ...]}"""
+
 
 def get_config() -> Config:
     """Batch 64, 100,000 kimg, R1 gamma 0.01, an 'orig' discriminator, neither path lengths nor style mixing."""
@@ -22,7 +28,9 @@ def get_config() -> Config:
             "d_architecture": "orig",
             "mbstd_group_size": 32,
         },
-        data=DataConfig(source="zip", path="datasets/cifar10.zip", resolution=32, num_classes=10),
+        data=DataConfig(
+            source="zip", path="datasets/cifar10.zip", resolution=32, num_classes=10, hint=HOW_TO_GET_CIFAR10
+        ),
         batch_size=64,
         total_kimg=100000,
         snapshot_kimg=200,

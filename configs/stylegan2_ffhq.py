@@ -10,13 +10,21 @@ Reproduced: not reproduced by this project.
 
 from flaxgan.config import Config, DataConfig, EmaConfig, OptimizerConfig
 
+HOW_TO_GET_FFHQ = """\
+FFHQ, 70,000 photographs at 1024x1024: https://github.com/NVlabs/ffhq-dataset says how to download it.
+The folder images1024x1024 of it can be used as it is:
+    --config.data.source=folder --config.data.path=.../images1024x1024
+or, faster to read over a network, as one uncompressed ZIP file:
+    (cd images1024x1024 && zip -q -0 -r ../ffhq1024.zip .)
+    --config.data.path=.../ffhq1024.zip"""
+
 
 def get_config() -> Config:
     """Batch 32, 25,000 kimg, R1 gamma 10, mirrored images."""
     adam = OptimizerConfig(learning_rate=0.002)
     return Config(
         network={"name": "stylegan2", "channel_base": 32768, "mapping_layers": 8, "mbstd_group_size": 4},
-        data=DataConfig(source="zip", path="datasets/ffhq1024.zip", resolution=1024, mirror=True),
+        data=DataConfig(source="zip", path="datasets/ffhq1024.zip", resolution=1024, mirror=True, hint=HOW_TO_GET_FFHQ),
         batch_size=32,
         total_kimg=25000,
         snapshot_kimg=200,

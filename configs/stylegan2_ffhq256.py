@@ -10,6 +10,14 @@ Reproduced: not reproduced by this project.
 
 from flaxgan.config import Config, DataConfig, EmaConfig, OptimizerConfig
 
+HOW_TO_GET_FFHQ = """\
+FFHQ, 70,000 photographs at 1024x1024: https://github.com/NVlabs/ffhq-dataset says how to download it.
+Its images, resized to 256x256 by any tool (the official numbers used Lanczos), can be used from a folder:
+    --config.data.source=folder --config.data.path=.../images256x256
+or, faster to read over a network, from one uncompressed ZIP file:
+    (cd images256x256 && zip -q -0 -r ../ffhq256.zip .)
+    --config.data.path=.../ffhq256.zip"""
+
 
 def get_config() -> Config:
     """Batch 64, half the channels of configuration F, R1 gamma 1, reduced precision at the four highest resolutions."""
@@ -22,7 +30,7 @@ def get_config() -> Config:
             "mbstd_group_size": 8,
             "dtype": "bfloat16",
         },
-        data=DataConfig(source="zip", path="datasets/ffhq256.zip", resolution=256, mirror=True),
+        data=DataConfig(source="zip", path="datasets/ffhq256.zip", resolution=256, mirror=True, hint=HOW_TO_GET_FFHQ),
         batch_size=64,
         total_kimg=25000,
         snapshot_kimg=200,

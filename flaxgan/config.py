@@ -32,6 +32,8 @@ class DataConfig:
     """Flip each image left to right with probability 1/2."""
     num_threads: int = 8
     """Decoding threads on each host."""
+    hint: str = ""
+    """How to get the data and lay them out; shown when they are missing."""
 
     def __post_init__(self):
         _require(bool(self.source), "data.source", self.source, "the name of a source")

@@ -1,7 +1,7 @@
 """The phases of a training step: the adversarial game of the two networks, and their lazy regularizers.
 
-A phase updates one network once. `draw` makes its random inputs, `update` uses them; `program` joins the two. All is
-written for the whole global batch, as if there were one device.
+A phase updates one network once. `draw` makes its random inputs, `update` uses them; `program` joins the two and turns
+uint8 images into floats. All is written for the whole global batch, as if there were one device.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ from flaxgan.train import terms
 from flaxgan.train.inputs import PhaseInputs
 from flaxgan.train.setup import Setup
 from flaxgan.train.state import NetworkState, TrainState
+from flaxgan.train.terms import Reals
 
 Batch = dict[str, jax.Array]
 """images uint8 [N, H, W, C] and labels int32 [N]."""
@@ -34,19 +35,20 @@ class Phase:
       name: g_main, d_main, or g_ / d_ with a lazy regularizer's name.
       interval: it runs at steps that this divides.
       draw: key -> its random inputs.
-      update: (state, batch, inputs) -> (state, scalars).
+      update: (state, reals, inputs) -> (state, scalars).
     """
 
     name: str
     interval: int
     draw: Callable[[jax.Array], PhaseInputs]
-    update: Callable[[TrainState, Batch, PhaseInputs], tuple[TrainState, Scalars]]
+    update: Callable[[TrainState, Reals, PhaseInputs], tuple[TrainState, Scalars]]
 
     def program(self, seed: int) -> Callable[[TrainState, Batch], tuple[TrainState, Scalars]]:
-        """The function that is compiled: draws from the step's own key, then updates."""
+        """The function that is compiled: a batch's images as floats, draws from the step's own key, the update."""
 
         def run(state: TrainState, batch: Batch) -> tuple[TrainState, Scalars]:
-            return self.update(state, batch, self.draw(prng.step_key(seed, state.step, self.name)))
+            reals = Reals(to_float(batch["images"]), batch["labels"])
+            return self.update(state, reals, self.draw(prng.step_key(seed, state.step, self.name)))
 
         run.__name__ = self.name
         return run
@@ -100,13 +102,12 @@ def _update(setup: Setup, network: str, loss: terms.Loss, interval: int):
     """One optimizer step on the loss times its interval, with the rounds' gradients summed as in the official code."""
     optimizer = getattr(setup.optimizers, network)
 
-    def update(state: TrainState, batch: Batch, inputs: PhaseInputs) -> tuple[TrainState, Scalars]:
+    def update(state: TrainState, reals: Reals, inputs: PhaseInputs) -> tuple[TrainState, Scalars]:
         trained: NetworkState = getattr(state, network)
 
         def add_round(carry, of_round):
             gradients, state = carry
-            images, labels, inputs = setup.constrain(of_round)
-            reals = terms.Reals(to_float(images), labels)
+            reals, inputs = setup.constrain(of_round)
 
             def scaled_loss(params):
                 value, aux = loss(params, state, reals, inputs)
@@ -116,7 +117,7 @@ def _update(setup: Setup, network: str, loss: terms.Loss, interval: int):
             return (jax.tree.map(jnp.add, gradients, new), state), scalars
 
         zeros = jax.tree.map(jnp.zeros_like, trained.params)
-        of_rounds = (*_rounds((batch["images"], batch["labels"]), setup.config.accumulation_rounds), inputs)
+        of_rounds = (_rounds(reals, setup.config.accumulation_rounds), inputs)
         (gradients, state), scalars = _scan(add_round, (zeros, state), of_rounds)
         updates, opt_state = optimizer.update(gradients, trained.opt_state, trained.params)
         params = optax.apply_updates(trained.params, updates)

@@ -8,7 +8,7 @@ from etils import epath
 from jax.sharding import Mesh
 
 from flaxgan import lookup
-from flaxgan.config import Config
+from flaxgan.config import Config, DataConfig
 from flaxgan.data import open_source, pipeline
 from flaxgan.data.source import Source
 from flaxgan.train import devices, measures, run_folder
@@ -47,12 +47,9 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
       ValueError: naming the field or file, what was found and what is allowed.
       FileNotFoundError: if the data are missing.
     """
-    devices.check_accelerator(config.accelerator)
     makers = [_measure_maker(name) for name in config.metrics]
-    data = config.data
-    source = open_source(
-        data.source, data.path, resolution=data.resolution, channels=data.channels, num_classes=data.num_classes
-    )
+    source, data = _open(config.data), config.data
+    devices.check_accelerator(config.accelerator)
     # What the data decided is part of the run: tools and resumed runs need it.
     config = dataclasses.replace(config, data=dataclasses.replace(data, resolution=source.image_shape[:2]))
     mesh = devices.data_mesh()
@@ -67,6 +64,14 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
     reals = pipeline.all_images(source) if makers else ()
     made = tuple(make(*reals, num_classes=data.num_classes, seed=config.seed) for make in makers)
     return Run(config, setup, source, mesh, folder, made)
+
+
+def _open(data: DataConfig) -> Source:
+    shape = {"resolution": data.resolution, "channels": data.channels, "num_classes": data.num_classes}
+    try:
+        return open_source(data.source, data.path, **shape)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}\n{data.hint}".strip()) from error
 
 
 def _measure_maker(name: str):
