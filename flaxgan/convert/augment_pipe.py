@@ -7,55 +7,56 @@ from flaxgan.convert.module_records import ModuleRecord
 from flaxgan.convert.pickle_machine import PickleRefused
 
 # Of the reference's AugmentPipe, in the order of its constructor.
-DEFAULTS = {
-    "xflip": 0,
-    "rotate90": 0,
-    "xint": 0,
-    "xint_max": 0.125,
-    "scale": 0,
-    "rotate": 0,
-    "aniso": 0,
-    "xfrac": 0,
-    "scale_std": 0.2,
-    "rotate_max": 1,
-    "aniso_std": 0.2,
-    "xfrac_std": 0.125,
-    "brightness": 0,
-    "contrast": 0,
-    "lumaflip": 0,
-    "hue": 0,
-    "saturation": 0,
-    "brightness_std": 0.2,
-    "contrast_std": 0.5,
-    "hue_max": 1,
-    "saturation_std": 1,
-    "imgfilter": 0,
-    "imgfilter_bands": [1, 1, 1, 1],
-    "imgfilter_std": 1,
-    "noise": 0,
-    "cutout": 0,
-    "noise_std": 0.1,
-    "cutout_size": 0.5,
-}
+NAMES = (
+    "xflip",
+    "rotate90",
+    "xint",
+    "xint_max",
+    "scale",
+    "rotate",
+    "aniso",
+    "xfrac",
+    "scale_std",
+    "rotate_max",
+    "aniso_std",
+    "xfrac_std",
+    "brightness",
+    "contrast",
+    "lumaflip",
+    "hue",
+    "saturation",
+    "brightness_std",
+    "contrast_std",
+    "hue_max",
+    "saturation_std",
+    "imgfilter",
+    "imgfilter_bands",
+    "imgfilter_std",
+    "noise",
+    "cutout",
+    "noise_std",
+    "cutout_size",
+)
 
 
 def augment_options(record: ModuleRecord) -> dict[str, Any]:
-    """Strengths and ranges of the augmentations by the reference's names, defaults included.
+    """Strengths and ranges of the augmentations by the reference's names, as far as they were given.
+
+    Returns:
+      Keyword arguments of `flaxgan.augment.spec.AugmentSpec`.
 
     Raises:
       PickleRefused: naming the argument, if one is unknown or not a number.
     """
     require_class(record, "AugmentPipe", "augment_pipe")
-    arguments = Arguments.of(record, "augment_pipe", DEFAULTS)
-    options = {}
-    for name, default in DEFAULTS.items():
-        kinds = (list, tuple) if isinstance(default, list) else (int, float)
-        options[name] = arguments.take(name, default, *kinds)
+    arguments = Arguments.of(record, "augment_pipe", NAMES)
+    options = {name: arguments.take(name, None, int, float) for name in NAMES if name != "imgfilter_bands"}
+    bands = arguments.take("imgfilter_bands", None, list, tuple)
     arguments.finish()
-    bands = options["imgfilter_bands"]
-    if len(bands) != 4 or not all(type(band) in (int, float) for band in bands):
-        raise PickleRefused("augment_pipe.imgfilter_bands: allowed: four numbers")
-    return options | {"imgfilter_bands": tuple(bands)}
+    if bands is not None and not all(type(band) in (int, float) for band in bands):
+        raise PickleRefused("augment_pipe.imgfilter_bands: allowed: a list of numbers")
+    options["imgfilter_bands"] = None if bands is None else tuple(bands)
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def augment_probability(record: ModuleRecord) -> float:

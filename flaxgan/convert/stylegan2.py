@@ -42,7 +42,8 @@ class ImportedNetworks:
       d: discriminator.
       g_ema: moving average of the generator.
       d_frozen_layers: number of the discriminator's layers, from the image on, that its training kept fixed.
-      augment: strengths and ranges of the augmentation in front of D by the reference's names, or None without one.
+      augment: keyword arguments of `flaxgan.augment.spec.AugmentSpec` for the augmentation in front of D, or None
+        without one.
       augment_p: its probability at the time, 0 without one.
       training_set_kwargs: constructor arguments of the reference's dataset, or None.
     """

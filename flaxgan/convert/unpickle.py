@@ -36,7 +36,7 @@ class PickleRecords:
 
 
 def read_records(path: str | pathlib.Path) -> PickleRecords:
-    """Reads a network pickle of the StyleGAN2-ADA PyTorch reference, of pickle protocol 2 to 5.
+    """Reads a network pickle of the StyleGAN2-ADA PyTorch reference, of pickle protocol 3 to 5.
 
     Args:
       path: the file.

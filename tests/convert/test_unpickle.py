@@ -1,6 +1,8 @@
 """Whole network pickles: what they hold is read, anything else is refused by the file's name and the reason."""
 
+import hashlib
 import os
+import pathlib
 import pickle
 import random
 
@@ -75,6 +77,23 @@ def test_reads_modules(read, protocol):
     assert record.children["fc"].training and not record.training
     assert records.augment_pipe is None
     assert records.training_set_kwargs == {"path": "/data"}
+
+
+def test_reads_what_torch_1_7_writes():
+    """data/torch_1_7_1.pkl was written by torch 1.7.1 in protocol 3, as the published networks were.
+
+    It holds made-up modules with strided, transposed, channels-last and scalar tensors, pickled with a __reduce__
+    like that of the reference; the digest is that of their state_dicts, as torch itself gave them.
+    """
+    records = read_records(pathlib.Path(__file__).parent / "data" / "torch_1_7_1.pkl")
+    digest = hashlib.sha256()
+    for network, record in [*records.networks.items(), ("augment_pipe", records.augment_pipe)]:
+        for name, array in record.state_dict().items():
+            digest.update(f"{network}/{name} {array.dtype} {array.shape} ".encode() + array.tobytes())
+    assert digest.hexdigest() == "3106c35bfd845206d4a6b3a3c7d4c42b4d827287bde2e27a3db47fcb95b238cb"
+    assert records.networks["G"].init_args == (16,)
+    assert records.networks["G"].init_kwargs["synthesis_kwargs"] == {"channel_base": 3, "conv_clamp": None}
+    assert "weight" in records.networks["D"].children["b"].buffers
 
 
 def test_order_of_keys_and_the_optional_ones_do_not_matter(read):
