@@ -121,12 +121,10 @@ def _label_mapping_options(mapping: Arguments, record: ModuleRecord, options: di
     mapping.expect("embed_features", None, None, width)
     mapping.expect("layer_features", None, None, width)
     mapping.expect("activation", "lrelu", "lrelu")
-    found = {
-        "d_mapping_layers": _mapping_layers(mapping, _child(record, "mapping", "D")),
-        "mapping_lr_multiplier": mapping.take("lr_multiplier", 0.01, float, int),
-    }
+    layers = _mapping_layers(mapping, _child(record, "mapping", "D"))
+    lr_multiplier = mapping.take("lr_multiplier", 0.01, float, int)
     mapping.finish()
-    return found
+    return {"d_mapping_layers": layers} | ({"mapping_lr_multiplier": lr_multiplier} if layers else {})
 
 
 def _image_options(arguments: Arguments, blocks: ModuleRecord) -> dict[str, Any]:

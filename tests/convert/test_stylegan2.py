@@ -259,6 +259,15 @@ def test_options_of_the_label_mapping_are_refused_by_name(convert, changes, mess
         convert(g_kwargs, joined(d_kwargs, **changes), network=network)
 
 
+def test_learning_rate_of_a_label_mapping_without_layers_does_not_count(convert):
+    network = {**NETWORK, **CONDITIONAL, "g_architecture": "skip", "embed_features": None, "layer_features": None}
+    state = {name: array for name, array in states(network)["D"].items() if "mapping.fc" not in name}
+    mapping = {"num_layers": 0, "lr_multiplier": 0.1}
+    d_kwargs = joined(D_KWARGS, **CONDITIONAL_SIZES, architecture="skip", cmap_dim=7, mapping_kwargs=mapping)
+    found = convert(joined(G_KWARGS, **CONDITIONAL_SIZES), d_kwargs, network=network, d_state=state).network
+    assert (found["d_mapping_layers"], found["mapping_lr_multiplier"]) == (0, 0.01)
+
+
 def test_a_generator_that_differs_from_its_average_is_refused(convert):
     other = writer.module_tree("Generator", joined(G_KWARGS, w_dim=7), states(NETWORK)["G"])
     with pytest.raises(PickleRefused, match="G_ema: its constructor arguments are not those of G"):
