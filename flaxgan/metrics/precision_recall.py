@@ -25,7 +25,7 @@ class PrecisionRecall(NamedTuple):
 
 
 def precision_recall(
-    real_features: np.ndarray, fake_features: np.ndarray, *, k: int = 3, batch_size: int = 4096
+    real_features: np.ndarray, fake_features: np.ndarray, *, k: int = 3, batch_size: int = 1024
 ) -> PrecisionRecall:
     """Improved precision and recall.
 
@@ -33,7 +33,7 @@ def precision_recall(
       real_features: [N, F].
       fake_features: [M, F].
       k: which neighbour spans a sample's ball; 3 in the paper for 50,000 samples.
-      batch_size: rows and columns of the distance blocks: memory is about 3 * 8 * batch_size^2 bytes beside the
+      batch_size: rows and columns of the distance blocks: memory is about 50 * batch_size^2 bytes beside the
         features (50,000 of width 4096 stay in the type they come in), whatever N and M. No effect on the result.
 
     Raises:
@@ -51,7 +51,7 @@ def precision_recall(
     return PrecisionRecall(float(fake_covered.mean()), float(real_covered.mean()))
 
 
-def neighbour_radii(features: np.ndarray, *, k: int, batch_size: int = 4096, name: str = "features") -> np.ndarray:
+def neighbour_radii(features: np.ndarray, *, k: int, batch_size: int = 1024, name: str = "features") -> np.ndarray:
     """The distance of each sample to its k-th nearest neighbour, itself excluded.
 
     Args:
@@ -79,7 +79,7 @@ def neighbour_radii(features: np.ndarray, *, k: int, batch_size: int = 4096, nam
 
 
 def covered_by_manifold(
-    probes: np.ndarray, manifold: np.ndarray, *, manifold_radii: np.ndarray, batch_size: int = 4096
+    probes: np.ndarray, manifold: np.ndarray, *, manifold_radii: np.ndarray, batch_size: int = 1024
 ) -> np.ndarray:
     """Whether each probe lies within (<=) the ball of at least one sample of the manifold.
 
@@ -107,14 +107,30 @@ def covered_by_manifold(
 
 
 def _squared_distances(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances, float64 [R, C], by one matrix product, and by differences where that cancels."""
+    """Squared Euclidean distances, float64 [R, C], by matrix products.
+
+    Pairs so near each other that the expansion cancels are computed again with one of their rows as the origin,
+    together with all their neighbours: a set of duplicates takes one more product, not one difference per pair.
+    """
     rows, columns = rows.astype(np.float64), columns.astype(np.float64)
+    squared, cancelled = _expansion(rows, columns)
+    for row in np.flatnonzero(cancelled.any(axis=1)):
+        near_columns = np.flatnonzero(cancelled[row])
+        if len(near_columns) == 0:
+            continue
+        near_rows = np.flatnonzero(cancelled[:, near_columns].any(axis=1))
+        block = np.ix_(near_rows, near_columns)
+        again, still_cancelled = _expansion(rows[near_rows] - rows[row], columns[near_columns] - rows[row])
+        squared[block] = np.where(cancelled[block], again, squared[block])
+        cancelled[block] &= still_cancelled
+    return squared
+
+
+def _expansion(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """|a|^2 + |b|^2 - 2ab for all pairs, and where it has cancelled; exact, and not cancelled, where a or b is zero."""
     scale = np.sum(rows**2, axis=1)[:, None] + np.sum(columns**2, axis=1)[None, :]
     squared = scale - 2 * (rows @ columns.T)
-    near = squared <= _CANCELLATION * scale
-    for row in np.flatnonzero(near.any(axis=1)):
-        squared[row, near[row]] = np.sum((columns[near[row]] - rows[row]) ** 2, axis=1)
-    return squared
+    return squared, squared < _CANCELLATION * scale
 
 
 def _blocks(count: int, size: int) -> Iterator[slice]:

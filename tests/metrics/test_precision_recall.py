@@ -73,6 +73,16 @@ def test_near_duplicates_far_from_the_origin_keep_their_distances():
     np.testing.assert_allclose(neighbour_radii(features, k=3, batch_size=32), expected, rtol=1e-9)
 
 
+def test_every_degree_of_nearness_in_one_set_keeps_its_distances():
+    rng = np.random.default_rng(0)
+    centres = np.repeat(rng.normal(size=(6, 10)) + 100, 8, axis=0)
+    clusters = centres + np.repeat(rng.normal(size=(12, 10)), 4, axis=0) * 1e-4
+    features = np.concatenate([clusters + rng.normal(size=clusters.shape) * 1e-9, centres, centres])
+    expected = np.sort(cdist(features, features), axis=1)
+    for k in (1, 3, 7, 20):
+        np.testing.assert_allclose(neighbour_radii(features, k=k, batch_size=64), expected[:, k], rtol=1e-7)
+
+
 def test_a_probe_on_the_edge_of_a_ball_is_inside():
     line = np.array([[0.0], [3.0], [10.0]])
     radii = neighbour_radii(line, k=1)
