@@ -15,8 +15,17 @@ def input_gradient_penalty(discriminate: Callable[[jax.Array], jax.Array], image
     """|grad_x sum(D(x))|^2 per image, [N], with the exact gradient of its mean in first-order form.
 
     With v = stop_gradient(grad_x sum D), the gradient of |v|^2 is that of 2 * jvp(D, x, v).
+
+    Args:
+      discriminate: images [N, ...] -> logits [N].
+      images: float [N, ...].
+
+    Raises:
+      ValueError: if the logits have another shape.
     """
     logits, pullback = jax.vjp(discriminate, images)
+    if logits.shape != images.shape[:1]:
+        raise ValueError(f"discriminate: found logits of shape {logits.shape}, allowed: {images.shape[:1]}")
     gradient = jax.lax.stop_gradient(pullback(jnp.ones_like(logits))[0])
     _, directional = jax.jvp(discriminate, (images,), (gradient,))
     value = jnp.sum(jnp.square(gradient), axis=tuple(range(1, gradient.ndim)))
@@ -46,11 +55,16 @@ def path_length_penalty(
     Returns:
       (penalty [N], the updated a, lengths [N]).
 
+    Raises:
+      ValueError: if the images have another shape than the noise.
+
     Reference: Karras et al. 2020b, section 3.2, equation 4; the reference code averages over layers.
     """
     height, width = image_noise.shape[1:3]
     y = image_noise / jnp.sqrt(jnp.asarray(height * width, image_noise.dtype))
     images, pullback = jax.vjp(synthesize, ws)
+    if image_noise.shape != images.shape:
+        raise ValueError(f"image_noise: found shape {image_noise.shape}, allowed: {images.shape}, that of the images")
     jacobian_product = jax.lax.stop_gradient(pullback(y.astype(images.dtype))[0])  # J^T y, [N, L, D]
 
     def mean_penalty(jacobian_product):
