@@ -121,6 +121,6 @@ def scaled_bias_act(
     return bias_act(x, bias, activation=activation, gain=ACTIVATIONS[activation].gain * gain, clamp=clamp)
 
 
-def fir_filter(taps: tuple[float, ...]) -> np.ndarray:
-    """The normalized filter of these taps, in float64, so that it is exact in whatever type uses it."""
-    return setup_filter(np.asarray(taps, np.float64))
+def fir_filter(taps: tuple[float, ...] | None) -> np.ndarray:
+    """The normalized filter of these taps (None: the identity), in float64, so that any type can use it exactly."""
+    return setup_filter(None if taps is None else np.asarray(taps, np.float64))

@@ -29,6 +29,7 @@ class Discriminator(nn.Module):
       channel_max: ... but at most this many.
       architecture: 'resnet', 'skip' or 'orig', see `DiscriminatorBlock`.
       activation: name of an activation of `flaxgan.ops.bias_act`.
+      epilogue_activation: that of the epilogue; None is the same.
       resample_filter: taps of the FIR filter.
       conv_clamp: bound of the magnitude of the layers' outputs; None is unbounded.
       mbstd_group_size: samples per group of the minibatch standard deviation; None is the whole batch.
@@ -44,6 +45,7 @@ class Discriminator(nn.Module):
     channel_max: int = 512
     architecture: str = "resnet"
     activation: str = "lrelu"
+    epilogue_activation: str | None = None
     resample_filter: tuple[float, ...] = (1, 3, 3, 1)
     conv_clamp: float | None = None
     mbstd_group_size: int | None = 4
@@ -95,7 +97,7 @@ class Discriminator(nn.Module):
             self._channels(base),
             cmap_features=0 if self.mapping is None else self.mapping.w_dim,
             architecture=self.architecture,
-            activation=self.activation,
+            activation=self.activation if self.epilogue_activation is None else self.epilogue_activation,
             conv_clamp=self.conv_clamp,
             mbstd_group_size=self.mbstd_group_size,
             mbstd_num_channels=self.mbstd_num_channels,

@@ -30,7 +30,8 @@ def discriminator(config: dict[str, Any]) -> tuple[Discriminator, int]:
     cmap_dim, mapping_kwargs = config.pop("cmap_dim", None), config.pop("mapping_kwargs", {})
     block_kwargs = _arguments(config.pop("block_kwargs", {}))
     freeze_layers = block_kwargs.pop("freeze_layers", 0)
-    epilogue_kwargs = config.pop("epilogue_kwargs", {})
+    epilogue_kwargs = {"activation": "lrelu", **config.pop("epilogue_kwargs", {})}
+    epilogue_kwargs["epilogue_activation"] = epilogue_kwargs.pop("activation")
     network = Discriminator(image_shape, **_arguments(config), **epilogue_kwargs, **block_kwargs)
     if c_dim == 0:
         return network, freeze_layers
