@@ -14,7 +14,10 @@ from flaxgan.train.run import prepare
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command; returns its exit code.
+
+    Mistakes and interruptions end with one message. FLAXGAN_TRACEBACK=1 in the environment shows where it comes from.
+    """
     try:
         command = flags.parse(arguments)
         jax.config.update("jax_default_matmul_precision", command.config.matmul_precision)
@@ -22,23 +25,15 @@ def main(arguments: list[str]) -> int:
         if command.dry_run:
             dry_run.show(command.config, compile_too=command.dry_run == "compile")
             return 0
-        run = prepare(command.config, command.workdir)
-    except (ValueError, OSError) as error:
-        return _fail(error)
-    try:
-        loop.train(run)
-    except (logs.NonFiniteError, loop.TrainingError) as error:
-        return _fail(error)
+        loop.train(prepare(command.config, command.workdir))
+    except (ValueError, OSError, logs.NonFiniteError) as error:
+        if os.environ.get("FLAXGAN_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _fail(error: Exception) -> int:
-    if os.environ.get("FLAXGAN_TRACEBACK"):
-        raise error
-    print(f"error: {error}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":
