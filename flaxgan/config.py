@@ -1,17 +1,42 @@
 """What a run is: frozen dataclasses, validated once, at build time.
 
 A recipe in configs/ returns a `Config`. Fields that name code (`network`, `loss`, the regularizers) hold the code's own
-name and its keyword arguments; `flaxgan.train.recipe` checks those against the code's signature.
+name and its keyword arguments; `flaxgan.train.setup` checks those against the code's signature.
 """
 
 import dataclasses
 import json
-from typing import Any, Literal
+import math
+import types
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def _require(condition: bool, field: str, found: Any, allowed: str) -> None:
     if not condition:
         raise ValueError(f"config.{field}: found {found!r}, allowed: {allowed}")
+
+
+def _require_types(config: Any, prefix: str = "") -> None:
+    """Every field has the type that it is declared with: a recipe is code, which Python does not check."""
+    for name, kind in get_type_hints(type(config)).items():
+        allowed = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "").removeprefix("Literal")
+        _require(_is_a(getattr(config, name), kind), f"{prefix}{name}", getattr(config, name), allowed)
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return value in arguments
+    if origin in (Union, types.UnionType):
+        return any(_is_a(value, one) for one in arguments)
+    if origin is tuple and isinstance(value, tuple):
+        kinds = arguments[:1] * len(value) if Ellipsis in arguments else arguments
+        return len(value) == len(kinds) and all(map(_is_a, value, kinds))
+    if origin is dict and isinstance(value, dict):
+        return all(_is_a(key, arguments[0]) and _is_a(item, arguments[1]) for key, item in value.items())
+    if kind in (int, float):
+        return isinstance(value, int | kind) and not isinstance(value, bool)
+    return kind is Any or isinstance(value, origin or kind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +61,10 @@ class DataConfig:
     """How to get the data and lay them out; shown when they are missing."""
 
     def __post_init__(self):
+        _require_types(self, "data.")
         _require(bool(self.source), "data.source", self.source, "the name of a source")
-        for side in self.resolution_px or ():
-            _require(side >= 4, "data.resolution", self.resolution, "sides of at least 4 pixels")
+        sides = self.resolution_px or (4, 4)
+        _require(min(sides) >= 4, "data.resolution", self.resolution, "sides of at least 4 pixels")
         _require(self.channels >= 1, "data.channels", self.channels, "at least 1")
         _require(self.num_classes >= 0, "data.num_classes", self.num_classes, "0 (no labels) or the number of classes")
         _require(self.num_threads >= 1, "data.num_threads", self.num_threads, "at least 1")
@@ -67,6 +93,7 @@ class OptimizerConfig:
     """Added to the root of the second moment."""
 
     def __post_init__(self):
+        _require_types(self, "optimizer.")
         _require(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0")
         _require(0 <= self.b1 < 1, "optimizer.b1", self.b1, "in [0, 1)")
         _require(0 <= self.b2 < 1, "optimizer.b2", self.b2, "in [0, 1)")
@@ -83,6 +110,7 @@ class EmaConfig:
     """Half-life as a share of the images seen so far while that is shorter; None is off."""
 
     def __post_init__(self):
+        _require_types(self, "ema.")
         _require(self.half_life_kimg >= 0, "ema.half_life_kimg", self.half_life_kimg, "0 or more")
         _require(self.rampup is None or self.rampup > 0, "ema.rampup", self.rampup, "None or above 0")
 
@@ -107,6 +135,7 @@ class AugmentConfig:
     """ada: thousands of images in which p can move by 1."""
 
     def __post_init__(self):
+        _require_types(self, "augment.")
         _require(0 <= self.p <= 1, "augment.p", self.p, "in [0, 1]")
         _require(self.p_max is None or 0 < self.p_max <= 1, "augment.p_max", self.p_max, "None or in (0, 1]")
         _require(-1 <= self.target <= 1, "augment.target", self.target, "in [-1, 1]")
@@ -150,8 +179,12 @@ class Config:
     """Share of images made from two latents, crossed over at a random layer. Needs a style-based generator."""
     accumulation_rounds: int = 1
     """Rounds in which a batch is processed, to save memory; the gradients of the rounds are summed."""
+    init_from: str = ""
+    """Run folder or checkpoint whose networks a new run starts from, as far as names and shapes agree."""
+    freeze_d_layers: int = 0
+    """Layers of the discriminator, counted from the image, that are not trained (freeze-D)."""
     metrics: tuple[str, ...] = ()
-    """Measures taken at each snapshot, modules of flaxgan.metrics that offer evaluate()."""
+    """Measures taken at each snapshot, functions of flaxgan.train.measures."""
     metric_images: int = 2000
     """Generated images that each measure uses."""
     keep_checkpoints: int = 3
@@ -162,23 +195,26 @@ class Config:
     """Precision of float32 matrix products and convolutions on accelerators (jax.default_matmul_precision)."""
 
     def __post_init__(self):
+        _require_types(self)
         _require("name" in self.network, "network", self.network, "a mapping with a 'name'")
-        _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        _require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 2**32 - 1")
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         for field in ("total_kimg", "snapshot_kimg", "tick_kimg"):
-            _require(getattr(self, field) > 0, field, getattr(self, field), "above 0")
+            value = getattr(self, field)
+            _require(0 < value < math.inf, field, value, "a finite number above 0")
         share = self.style_mixing_probability
         _require(0 <= share <= 1, "style_mixing_probability", share, "in [0, 1]")
         rounds = self.accumulation_rounds
         allowed = f"a divisor of batch_size {self.batch_size}"
         _require(rounds >= 1 and self.batch_size % rounds == 0, "accumulation_rounds", rounds, allowed)
+        _require(self.freeze_d_layers >= 0, "freeze_d_layers", self.freeze_d_layers, "0 or more")
         _require(self.metric_images >= 1, "metric_images", self.metric_images, "at least 1")
         _require(self.keep_checkpoints >= 1, "keep_checkpoints", self.keep_checkpoints, "at least 1")
 
     @property
     def total_steps(self) -> int:
-        """Steps until total_kimg are shown."""
-        return -(-round(self.total_kimg * 1000) // self.batch_size)
+        """Steps, at least 1, until total_kimg are shown."""
+        return max(1, -(-round(self.total_kimg * 1000) // self.batch_size))
 
     def steps(self, kimg: float) -> int:
         """The number of steps, at least 1, that comes nearest to a number of kimg."""
