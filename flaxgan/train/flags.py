@@ -88,7 +88,8 @@ def override(config: Config, arguments: list[str]) -> Config:
     command = [("config", schema, dataclasses.field(default=schema(**values)))]
     marked = tyro.conf.configure(tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands)
     command = marked(dataclasses.make_dataclass("Command", command))
-    parsed = tyro.cli(command, prog="train.py", args=_split(arguments), use_underscores=True).config
+    arguments = _split(arguments, is_text=lambda flag: isinstance(_value(config, flag), str))
+    parsed = tyro.cli(command, prog="train.py", args=arguments, use_underscores=True).config
     return setup.complete(_untyped(parsed, config))
 
 
@@ -145,11 +146,25 @@ def _given_resolution(arguments: list[str]) -> int | tuple[int, ...] | None:
     return sides[0] if len(sides) == 1 else tuple(sides) or None
 
 
-def _split(arguments: list[str]) -> list[str]:
-    """--config.FIELD=VALUE as two arguments, and 64x96 or 1,3,3,1 as one argument for each number."""
-    split = []
-    for argument in arguments:
-        flag, equals, value = argument.partition("=")
-        split += [flag, value] if equals and flag.startswith("--") else [argument]
+def _value(config: Config, flag: str) -> Any:
+    """The value of a field before it is overridden, or None where there is no such field."""
+    value: Any = config
+    for name in flag.removeprefix("--config.").split("."):
+        value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
+    return value
+
+
+def _split(arguments: list[str], *, is_text: Callable[[str], bool] = lambda flag: False) -> list[str]:
+    """--config.FIELD=VALUE as two arguments, and 64x96 or 1,3,3,1 as one argument for each number unless it is text."""
     several = re.compile(r"\d+(\.\d+)?([x,]\d+(\.\d+)?)+")
-    return [part for a in split for part in (re.split("[x,]", a) if several.fullmatch(a) else [a])]
+    split: list[str] = []
+    flag = ""
+    for argument in arguments:
+        if argument.startswith("--"):
+            flag, *values = argument.split("=", maxsplit=1)
+            split.append(flag)
+        else:
+            values = [argument]
+        for value in values:
+            split += re.split("[x,]", value) if several.fullmatch(value) and not is_text(flag) else [value]
+    return split
