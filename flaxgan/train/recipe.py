@@ -3,7 +3,8 @@
 import importlib.util
 import inspect
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from flaxgan.config import Config
 from flaxgan.train import setup
@@ -35,7 +36,8 @@ def load_recipe(recipe: str, resolution: int | tuple[int, ...] | None = None) ->
     given = {"variant": variant} if variant else {}
     if resolution and "resolution" in takes:
         given["resolution"] = resolution
-    config = get_config(**given)
+    with _naming(path):
+        config = get_config(**given)
     if not isinstance(config, Config):
         raise ValueError(f"--config: get_config() of {path} returned {type(config).__name__}, allowed: a Config")
     return setup.complete(config)
@@ -49,10 +51,18 @@ def _get_config(path: pathlib.Path) -> Callable[..., Config]:
     if spec is None:
         raise ValueError(f"--config: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    try:
+    with _naming(path):
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError) as error:
-        raise ValueError(f"--config: {path} does not load: {error}") from error
     if not hasattr(module, "get_config"):
         raise ValueError(f"--config: {path} defines no get_config()")
     return module.get_config
+
+
+@contextmanager
+def _naming(path: pathlib.Path) -> Iterator[None]:
+    """A recipe is code, in which anything can go wrong: the file is named, whatever it is."""
+    try:
+        yield
+    except Exception as error:
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"--config: {path}: {kind}{error}") from error
