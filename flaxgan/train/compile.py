@@ -29,16 +29,14 @@ class Program:
     seconds: float
 
 
-def use_cache(folder: str | None = None) -> None:
+def use_cache() -> None:
     """Turns on the persistent compilation cache, so that a repeated command starts at once.
 
-    Args:
-      folder: where to keep it; the default is ~/.cache/flaxgan/jax. JAX_COMPILATION_CACHE_DIR goes before it.
+    It is kept in ~/.cache/flaxgan/jax, unless JAX_COMPILATION_CACHE_DIR names another folder.
     """
     if jax.config.jax_compilation_cache_dir is None:
-        default = pathlib.Path.home() / ".cache" / "flaxgan" / "jax"
-        jax.config.update("jax_compilation_cache_dir", folder or str(default))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+        folder = pathlib.Path.home() / ".cache" / "flaxgan" / "jax"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
 def abstract_state(setup: Setup, mesh: Mesh) -> state.TrainState:

@@ -23,7 +23,8 @@ def show(config: Config, *, compile_too: bool) -> None:
     height_width = config.data.resolution_px
     if height_width is None:
         raise ValueError("config.data.resolution: found None, allowed with --dry-run: a size, because no data are read")
-    devices.check_accelerator("any" if not compile_too else config.accelerator)
+    if compile_too:
+        devices.check_accelerator(config.accelerator)
     mesh = devices.data_mesh()
     constrain = devices.constrain_batch(mesh)
     setup = setups.build(config, (*height_width, config.data.channels), constrain=constrain)
