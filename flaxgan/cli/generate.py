@@ -36,6 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
     seeds = parse_seeds(arguments.seeds)
     if arguments.batch_size < 1:
         raise ValueError(f"--batch-size: found {arguments.batch_size}, allowed: at least 1")
+    if arguments.cutoff is not None and arguments.cutoff < 0:
+        raise ValueError(f"--cutoff: found {arguments.cutoff}, allowed: at least 0")
     trained = load(arguments.run_path)
     images = images_of_seeds(trained, seeds, arguments)
     out = epath.Path(arguments.out)
