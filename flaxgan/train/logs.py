@@ -50,7 +50,7 @@ class Logs:
         self._writes = jax.process_index() == 0
         if self._writes:
             for path in (folder.log, folder.metrics):
-                run_folder.drop_after(path, step)
+                run_folder.drop_after(path, step or -1)  # A run that starts again measures step 0 again.
             self._events = SummaryWriter(str(folder.root), purge_step=step + 1 if step else None)
 
     def tick(self, record: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import jax
 
 from flaxgan.train import compile as compilation
-from flaxgan.train import logs
+from flaxgan.train import logs, transfer
 from flaxgan.train.checkpoint import Checkpoints
 from flaxgan.train.run import Run
 from flaxgan.train.session import Session
@@ -46,9 +46,18 @@ def train(run: Run) -> TrainState:
 def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
     step = checkpoints.latest_step()
     if step is None:
-        return compilation.init_state(run.setup, run.mesh)
+        return _new(run)
     logs.say(f"resuming {run.folder.root} at step {step}")
     return checkpoints.restore(step, compilation.abstract_state(run.setup, run.mesh))
+
+
+def _new(run: Run) -> TrainState:
+    state = compilation.init_state(run.setup, run.mesh)
+    if not run.config.init_from:
+        return state
+    state, report = transfer.load_networks(state, run.config.init_from)
+    logs.say(f"starting from {run.config.init_from}: " + "\n".join(report.lines()))
+    return state
 
 
 @contextmanager

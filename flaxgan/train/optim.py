@@ -1,9 +1,11 @@
 """Optimizers, with the correction for lazy regularization."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import optax
+from flax import traverse_util
 
 from flaxgan.config import Config, OptimizerConfig
 
@@ -15,16 +17,37 @@ class Optimizers(NamedTuple):
     d: optax.GradientTransformation
 
 
-def build(config: Config) -> Optimizers:
+def build(config: Config, d_layers: Sequence[str]) -> Optimizers:
     """The optimizers of a run.
 
+    Args:
+      config: the run.
+      d_layers: parameter paths of D's layers from image to logit, the order in which freeze-D freezes them.
+
     Raises:
-      ValueError: if an optimizer is unknown; the message lists those there are.
+      ValueError: if an optimizer is unknown, or more layers are to be frozen than there are.
     """
-    return Optimizers(
-        _optimizer(config.g_optimizer, lazy_ratio(config.g_regularizers)),
-        _optimizer(config.d_optimizer, lazy_ratio(config.d_regularizers)),
-    )
+    if config.freeze_d_layers > len(d_layers):
+        allowed = f"0 to {len(d_layers)}, the layers of this discriminator"
+        raise ValueError(f"config.freeze_d_layers: found {config.freeze_d_layers}, allowed: {allowed}")
+    d = _optimizer(config.d_optimizer, lazy_ratio(config.d_regularizers))
+    if config.freeze_d_layers:
+        d = freeze(d, d_layers[: config.freeze_d_layers])
+    return Optimizers(_optimizer(config.g_optimizer, lazy_ratio(config.g_regularizers)), d)
+
+
+def freeze(optimizer: optax.GradientTransformation, layers: Sequence[str]) -> optax.GradientTransformation:
+    """An optimizer that leaves the parameters below some paths, such as "b32/conv0", as they are.
+
+    Reference: Mo et al. 2020, "Freeze the Discriminator", section 3.
+    """
+
+    def labels(params):
+        flat = traverse_util.flatten_dict(params, sep="/")
+        frozen = lambda name: any(name.startswith(f"{layer}/") for layer in layers)
+        return traverse_util.unflatten_dict({n: "frozen" if frozen(n) else "trained" for n in flat}, sep="/")
+
+    return optax.multi_transform({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
 
 
 def lazy_ratio(regularizers: dict[str, dict]) -> float:

@@ -1,5 +1,6 @@
 """One stretch of training, from a start or a resume to the end or an interruption."""
 
+import contextlib
 import time
 
 import jax
@@ -29,9 +30,19 @@ class Session:
         self._waited = 0.0
 
     def run(self, state: TrainState) -> TrainState:
-        config, step = self._run.config, int(state.step)
-        self._logs = logs.Logs(self._run.folder, config, step)
-        self._tick_step = step
+        """Trains from a state until the run's end or a signal; returns the last state, which is saved.
+
+        Raises:
+          NonFiniteError: if a loss is not finite; nothing is saved then.
+        """
+        step = int(state.step)
+        with contextlib.closing(logs.Logs(self._run.folder, self._run.config, step)) as self._logs:
+            state, step = self._train(state, step)
+        self._finish(state, step)
+        return state
+
+    def _train(self, state: TrainState, step: int) -> tuple[TrainState, int]:
+        config = self._run.config
         if step == 0:
             self._save_reals()
             self._snapshot(state, step)
@@ -45,8 +56,7 @@ class Session:
                     self._tick(state, step, batches.waited_seconds)
                 if snapshot_due:
                     self._snapshot(state, step)
-        self._finish(state, step)
-        return state
+        return state, step
 
     def _due(self, step: int, every_kimg: float) -> bool:
         config = self._run.config
@@ -149,7 +159,6 @@ class Session:
 
     def _finish(self, state: TrainState, step: int) -> None:
         """Saves what an interruption left unsaved, and says how to go on."""
-        self._logs.close()
         done = step == self._run.config.total_steps
         if not done and step and self._checkpoints.latest_step() != step:
             logs.tick_means(self._history)  # Nothing that is not finite may be saved.
@@ -157,5 +166,7 @@ class Session:
         self._checkpoints.wait()
         if done:
             logs.say(f"done: {self._run.folder.root}, samples in {self._run.folder.samples}")
-        else:
+        elif step:
             logs.say(f"stopped after step {step}, saved; the same command continues from here")
+        else:
+            logs.say("stopped before the first step; the same command starts again")

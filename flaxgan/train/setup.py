@@ -75,7 +75,7 @@ def build(
     return Setup(
         config=config,
         gan=gan,
-        optimizers=optim.build(config),
+        optimizers=optim.build(config, gan.d_layers),
         loss=_named("loss", adversarial, config.loss),
         labels=label_sampler(class_counts if config.data.num_classes else None),
         augment_spec=None if config.augment.policy == "off" else augment.preset(config.augment.preset),
