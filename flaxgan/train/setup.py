@@ -15,8 +15,14 @@ from flaxgan.train import optim
 from flaxgan.train.inputs import LabelSampler, label_sampler
 from flaxgan.types import Gan
 
-TRAINER_SETTINGS = {"interval": 1, "batch_shrink": 1}
-"""Settings of a regularizer that the trainer itself uses, with their defaults."""
+TRAINER_SETTINGS = {"g_regularizers": {"interval": 1, "batch_shrink": 1}, "d_regularizers": {"interval": 1}}
+"""Settings of a network's regularizers that the trainer itself uses, with their defaults."""
+
+SUPPLIED = {
+    "g_regularizers": ("synthesize", "ws", "image_noise", "pl_mean"),
+    "d_regularizers": ("discriminate", "real_images"),
+}
+"""What the trainer supplies to the arguments of a network's regularizers; see `flaxgan.train.terms`."""
 
 
 def _identity(tree: Any) -> Any:
@@ -78,7 +84,7 @@ def build(
         optimizers=optim.build(config, gan.d_layers),
         loss=_named("loss", adversarial, config.loss),
         labels=label_sampler(class_counts if config.data.num_classes else None),
-        augment_spec=None if config.augment.policy == "off" else augment.preset(config.augment.preset),
+        augment_spec=None if config.augment.policy == "off" else _preset(config.augment.preset),
         constrain=constrain,
     )
 
@@ -92,7 +98,10 @@ def build_gan(config: Config, image_shape: tuple[int, int, int]) -> Gan:
     family = _named("network.name", networks, config.network["name"], look=lookup.module)
     options = {name: value for name, value in config.network.items() if name != "name"}
     _check_names("network", options, _options(family.build))
-    return family.build(image_shape=tuple(image_shape), num_classes=config.data.num_classes, **options)
+    try:
+        return family.build(image_shape=tuple(image_shape), num_classes=config.data.num_classes, **options)
+    except ValueError as error:
+        raise ValueError(f"config.network: {error}") from error
 
 
 def complete(config: Config) -> Config:
@@ -121,13 +130,34 @@ def _complete_regularizers(field: str, chosen: dict[str, dict[str, Any]]) -> dic
     completed = {}
     for name, settings in chosen.items():
         function = _named(field, regularizers, name)
-        _check_names(f"{field}.{name}", settings, {*TRAINER_SETTINGS, *regularizer_settings(name)})
-        completed[name] = {**TRAINER_SETTINGS, **_defaults(function), **settings}
-        for setting in TRAINER_SETTINGS:
+        _check_supplied(field, name)
+        _check_names(f"{field}.{name}", settings, {*TRAINER_SETTINGS[field], *regularizer_settings(name)})
+        completed[name] = {**TRAINER_SETTINGS[field], **_defaults(function), **settings}
+        for setting in TRAINER_SETTINGS[field]:
             value = completed[name][setting]
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"config.{field}.{name}.{setting}: found {value!r}, allowed: a whole number from 1")
     return completed
+
+
+def supplied_arguments(name: str) -> list[str]:
+    """The arguments of a regularizer that the trainer supplies."""
+    parameters = inspect.signature(lookup.function(regularizers, name)).parameters
+    return [key for key, p in parameters.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+
+
+def _check_supplied(field: str, name: str) -> None:
+    fits = lambda name: set(supplied_arguments(name)) <= set(SUPPLIED[field])
+    if not fits(name):
+        allowed = ", ".join(filter(fits, lookup.function_names(regularizers)))
+        raise ValueError(f"config.{field}: found {name!r}, a regularizer of the other network, allowed: {allowed}")
+
+
+def _preset(name: str) -> augment.AugmentSpec:
+    try:
+        return augment.preset(name)
+    except ValueError as error:
+        raise ValueError(f"config.augment.preset: {error}") from error
 
 
 def _options(build: Callable) -> set[str]:

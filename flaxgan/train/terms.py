@@ -5,7 +5,6 @@ the network that is trained, `state` supplies everything else and comes back wit
 those of one round.
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from flaxgan.augment import controller
 from flaxgan.losses import regularizers
 from flaxgan.train import forward
 from flaxgan.train.inputs import PhaseInputs
-from flaxgan.train.setup import Setup, regularizer_settings
+from flaxgan.train.setup import Setup, regularizer_settings, supplied_arguments
 from flaxgan.train.state import TrainState
 
 
@@ -81,7 +80,7 @@ def g_regularizer(setup: Setup, name: str) -> Loss:
             "image_noise": lambda: image_noise,
             "pl_mean": lambda: state.pl_mean,
         }
-        penalty, changes = function(**_take(supply, function), **settings)
+        penalty, changes = function(**_take(supply, name), **settings)
         state = _with_variables(state, g=variables).replace(**changes)
         return jnp.mean(penalty), (state, {"loss": jnp.mean(penalty)})
 
@@ -97,7 +96,7 @@ def d_regularizer(setup: Setup, name: str) -> Loss:
             return _judge_reals(setup, params, state, Reals(images, reals.labels), inputs)[0].logits
 
         supply = {"discriminate": lambda: discriminate, "real_images": lambda: reals.images}
-        penalty, changes = function(**_take(supply, function), **settings)
+        penalty, changes = function(**_take(supply, name), **settings)
         return jnp.mean(penalty), (state.replace(**changes), {"loss": jnp.mean(penalty)})
 
     return loss
@@ -150,13 +149,6 @@ def _with_settings(name: str, chosen: dict[str, Any]) -> tuple[Callable, dict[st
     return function, {key: chosen[key] for key in regularizer_settings(name)}
 
 
-def _take(supply: dict[str, Callable[[], Any]], function: Callable) -> dict[str, Any]:
-    """What a regularizer's positional arguments name."""
-    parameters = inspect.signature(function).parameters.values()
-    wanted = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
-    return {name: supply[name]() for name in wanted}
-
-
-def supplied(network: str) -> set[str]:
-    """Names that a regularizer of "g" or "d" may ask for."""
-    return {"g": {"synthesize", "ws", "image_noise", "pl_mean"}, "d": {"discriminate", "real_images"}}[network]
+def _take(supply: dict[str, Callable[[], Any]], name: str) -> dict[str, Any]:
+    """What a regularizer asks for, which `flaxgan.train.setup` has checked to be there."""
+    return {argument: supply[argument]() for argument in supplied_arguments(name)}
