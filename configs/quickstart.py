@@ -1,15 +1,25 @@
 """Quick start: class-conditional StyleGAN2 on the 1,797 handwritten digits inside scikit-learn, at 16x16.
 
-Paper:      Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN" (the networks and losses).
+Paper:      Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN": the networks and the losses.
 Command:    python train.py --config configs/quickstart.py     (or `make quickstart`)
+Data:       none to get: they ship inside scikit-learn.
+Hardware:   2 CPU cores, a few minutes.
+Published:  none; the figures this recipe reaches are in the README.
+
+What keeps variety inside the classes. With about 0.13 M parameters in each network and 1,797 images, StyleGAN2's own
+settings learn ten good digits and then repeat them: at 48 to 64 kimg agreement was .99, recall .12 to .18, for R1 gamma
+.005, .1 and 1 alike (one run each). Two things changed that: the minibatch standard deviation compares images of one
+class (mbstd_by_class), so that the discriminator sees a class that repeats itself, and learning rate .006 instead of
+.0025, because 3,000 steps are few. Noise inputs are off, so that all variety comes from z. Path length regularization is
+off, as in the official CIFAR-10 recipe.
 """
 
-from flaxgan.config import AugmentConfig, Config, DataConfig, EmaConfig, OptimizerConfig
+from flaxgan.config import Config, DataConfig, EmaConfig, OptimizerConfig
 
 
 def get_config() -> Config:
-    """About 0.25 M parameters in each network, 64 kimg."""
-    adam = OptimizerConfig(learning_rate=0.0025)
+    """About 0.13 M parameters in each network, 96 kimg."""
+    adam = OptimizerConfig(learning_rate=0.006)
     return Config(
         network={
             "name": "stylegan2",
@@ -18,21 +28,21 @@ def get_config() -> Config:
             "mapping_layers": 2,
             "channel_base": 512,
             "channel_max": 48,
+            "use_noise": False,
             "d_mapping_layers": 2,
-            "mbstd_group_size": 8,
+            "mbstd_num_channels": 4,
+            "mbstd_by_class": True,
         },
         data=DataConfig(source="digits", resolution=16, channels=1, num_classes=10),
         batch_size=32,
-        total_kimg=64,
+        total_kimg=96,
         snapshot_kimg=16,
         tick_kimg=2,
-        g_regularizers={"path_length": {"interval": 4, "batch_shrink": 2, "weight": 2.0}},
         d_regularizers={"r1": {"interval": 16, "gamma": 0.1}},
         g_optimizer=adam,
         d_optimizer=adam,
-        ema=EmaConfig(half_life_kimg=2.0, rampup=0.05),
-        augment=AugmentConfig(policy="off"),
-        style_mixing_probability=0.0,
+        ema=EmaConfig(half_life_kimg=4.0, rampup=0.05),
+        style_mixing_probability=0.9,
         metrics=("class_quality",),
         metric_images=1797,
     )

@@ -37,3 +37,16 @@ def require_positive(**fields: Any) -> None:
     for field, found in fields.items():
         is_number = isinstance(found, int | float) and not isinstance(found, bool)
         require(is_number and 0 < found < float("inf"), field, found, "a finite number above 0")
+
+
+def require_shares(**fields: Any) -> None:
+    """Raises ValueError unless every field is a number in [0, 1]."""
+    for field, found in fields.items():
+        is_number = isinstance(found, int | float) and not isinstance(found, bool)
+        require(is_number and 0 <= found <= 1, field, found, "a number in [0, 1]")
+
+
+def require_booleans(**fields: Any) -> None:
+    """Raises ValueError unless every field is True or False."""
+    for field, found in fields.items():
+        require(isinstance(found, bool), field, found, "True or False")

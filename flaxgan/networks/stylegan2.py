@@ -117,6 +117,7 @@ def build(
     noise_mode: str = "random",
     mbstd_group_size: int | None = 4,
     mbstd_num_channels: int = 1,
+    mbstd_by_class: bool = False,
     dtype: str = "float32",
     low_precision_resolutions: int = 4,
     remat: bool = False,
@@ -146,6 +147,7 @@ def build(
       noise_mode: 'random', 'const' or 'none', for training and wherever a call does not say otherwise.
       mbstd_group_size: samples per group of the minibatch standard deviation; None is the whole batch.
       mbstd_num_channels: channels that it appends; 0 leaves it out.
+      mbstd_by_class: group by the batch's classes instead, for variety within them on small sets (not in the papers).
       dtype: compute type of the highest resolutions: 'float32', 'bfloat16' or 'float16'.
       low_precision_resolutions: how many of the highest resolutions `dtype` applies to; the rest are float32.
       remat: recompute each block in the backward pass, which takes less memory and more time.
@@ -164,7 +166,9 @@ def build(
     checks.require_optional_integers(1, embed_features=embed_features, layer_features=layer_features)
     checks.require_optional_integers(1, cmap_dim=cmap_dim, mbstd_group_size=mbstd_group_size)
     checks.require_positive(mapping_lr_multiplier=mapping_lr_multiplier)
-    checks.require(0 <= w_avg_beta <= 1, "w_avg_beta", w_avg_beta, "in [0, 1]")
+    checks.require_shares(w_avg_beta=w_avg_beta)
+    checks.require_booleans(use_noise=use_noise, remat=remat, mbstd_by_class=mbstd_by_class)
+    checks.require(not mbstd_by_class or num_classes > 0, "mbstd_by_class", mbstd_by_class, "False without classes")
     checks.require_one_of(G_ARCHITECTURES, g_architecture=g_architecture)
     checks.require_one_of(D_ARCHITECTURES, d_architecture=d_architecture)
     checks.require_one_of(ACTIVATIONS, activation=activation)
@@ -211,6 +215,7 @@ def build(
         architecture=d_architecture,
         mbstd_group_size=mbstd_group_size,
         mbstd_num_channels=mbstd_num_channels,
+        mbstd_by_class=mbstd_by_class,
         **shared,
     )
     return Gan(
@@ -224,8 +229,10 @@ def build(
 
 
 def _check_filter(resample_filter: tuple[float, ...]) -> None:
-    taps = tuple(resample_filter)
-    usable = len(taps) > 0 and all(isinstance(tap, int | float) for tap in taps) and sum(taps) != 0
+    is_filter = isinstance(resample_filter, tuple | list) and all(
+        isinstance(tap, int | float) for tap in resample_filter
+    )
+    usable = is_filter and sum(resample_filter) != 0
     checks.require(usable, "resample_filter", resample_filter, "a sequence of numbers that do not sum to 0")
 
 

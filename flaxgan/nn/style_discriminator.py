@@ -8,7 +8,8 @@ from flax import linen as nn
 from flaxgan.nn import precision, pyramid
 from flaxgan.nn.equalized import EqualizedConv, FullyConnected, fir_filter
 from flaxgan.nn.mapping import MappingNetwork
-from flaxgan.ops.minibatch_stddev import minibatch_stddev
+from flaxgan.ops.labels import label_vectors
+from flaxgan.ops.minibatch_stddev import class_minibatch_stddev, minibatch_stddev
 from flaxgan.ops.upfirdn import downsample2d
 from flaxgan.types import DiscriminatorOutput
 
@@ -34,6 +35,7 @@ class Discriminator(nn.Module):
       conv_clamp: bound of the magnitude of the layers' outputs; None is unbounded.
       mbstd_group_size: samples per group of the minibatch standard deviation; None is the whole batch.
       mbstd_num_channels: channels that it appends; 0 leaves it out.
+      mbstd_by_class: whether its groups are the classes of the batch, see `class_minibatch_stddev`.
       dtype: compute type of the highest resolutions, see `SynthesisNetwork`; the epilogue is float32.
       low_precision_resolutions: how many of the highest resolutions `dtype` applies to.
       remat: recompute each block in the backward pass instead of storing its activations.
@@ -50,6 +52,7 @@ class Discriminator(nn.Module):
     conv_clamp: float | None = None
     mbstd_group_size: int | None = 4
     mbstd_num_channels: int = 1
+    mbstd_by_class: bool = False
     dtype: str = "float32"
     low_precision_resolutions: int = 4
     remat: bool = False
@@ -76,6 +79,7 @@ class Discriminator(nn.Module):
             raise ValueError(
                 f"images: found shape {images.shape}, allowed: [N, {', '.join(map(str, self.image_shape))}]"
             )
+        cmap = None if self.mapping is None else self.mapping(None, labels)
         block_class = nn.remat(DiscriminatorBlock) if self.remat else DiscriminatorBlock
         *block_grids, base = self._grids()
         x, image = None, images
@@ -92,7 +96,6 @@ class Discriminator(nn.Module):
                 name=f"b{pyramid.resolution(grid)}",
             )
             x, image = block(x, image)
-        cmap = None if self.mapping is None else self.mapping(None, labels)
         epilogue = DiscriminatorEpilogue(
             self._channels(base),
             cmap_features=0 if self.mapping is None else self.mapping.w_dim,
@@ -103,7 +106,8 @@ class Discriminator(nn.Module):
             mbstd_num_channels=self.mbstd_num_channels,
             name=f"b{pyramid.resolution(base)}",
         )
-        return DiscriminatorOutput(*epilogue(x, image, cmap))
+        classes = label_vectors(labels, self.mapping.num_classes) if self.mbstd_by_class else None
+        return DiscriminatorOutput(*epilogue(x, image, cmap, classes))
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -230,7 +234,11 @@ class DiscriminatorEpilogue(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, image: jax.Array | None = None, cmap: jax.Array | None = None
+        self,
+        x: jax.Array,
+        image: jax.Array | None = None,
+        cmap: jax.Array | None = None,
+        classes: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array]:
         """Scores features.
 
@@ -238,6 +246,7 @@ class DiscriminatorEpilogue(nn.Module):
           x: features [N, H, W, features].
           image: [N, H, W, C] in 'skip', else None.
           cmap: projected labels [N, M], or None if cmap_features is 0.
+          classes: one-hot labels [N, K] to group the minibatch standard deviation by, or None for plain groups.
 
         Returns:
           (logits [N], the features that they are read from [N, features]), float32.
@@ -246,7 +255,9 @@ class DiscriminatorEpilogue(nn.Module):
         if self.architecture == "skip":
             fromrgb = EqualizedConv(self.features, kernel_size=1, activation=self.activation, name="fromrgb")
             x = x + fromrgb(precision.at_least_float32(image))
-        if self.mbstd_num_channels > 0:
+        if self.mbstd_num_channels > 0 and classes is not None:
+            x = class_minibatch_stddev(x, classes, num_channels=self.mbstd_num_channels)
+        elif self.mbstd_num_channels > 0:
             x = minibatch_stddev(x, group_size=self.mbstd_group_size, num_channels=self.mbstd_num_channels)
         conv = EqualizedConv(
             self.features, kernel_size=3, activation=self.activation, conv_clamp=self.conv_clamp, name="conv"

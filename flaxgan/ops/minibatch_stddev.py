@@ -40,3 +40,37 @@ def minibatch_stddev(x: jax.Array, *, group_size: int | None, num_channels: int 
     stddev = jnp.mean(jnp.sqrt(variance + 1e-8), axis=(1, 2, 4))  # [N/G, F]
     extra = jnp.tile(stddev, (group, 1))[:, None, None, :].astype(x.dtype)  # [N, 1, 1, F]
     return jnp.concatenate([x, jnp.broadcast_to(extra, (batch, height, width, num_channels))], axis=3)
+
+
+def class_minibatch_stddev(x: jax.Array, labels: jax.Array, *, num_channels: int = 1) -> jax.Array:
+    """Like `minibatch_stddev`, with the images of one class in the batch as a group.
+
+    In a batch of mixed classes the differences between classes hide how varied each of them is; this compares like with
+    like, so that a generator that repeats one image per class is seen. Not in the papers: an option for small sets.
+
+    Args:
+      x: float [N, H, W, C].
+      labels: one-hot [N, K]. An image that is alone in its class has a standard deviation of 1e-4.
+      num_channels: extra channels F; must divide C.
+
+    Returns:
+      [N, H, W, C + F] in x's dtype; statistics as in `minibatch_stddev`.
+
+    Raises:
+      ValueError: on other shapes, or if num_channels does not divide C.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, C]")
+    batch, height, width, channels = x.shape
+    if labels.ndim != 2 or labels.shape[0] != batch:
+        raise ValueError(f"labels: found shape {labels.shape}, allowed: [{batch}, K]")
+    if num_channels < 1 or channels % num_channels:
+        raise ValueError(f"num_channels: found {num_channels}, allowed: a divisor of the {channels} channels of x")
+    statistics = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(batch, -1)
+    statistics = statistics - jnp.mean(statistics, axis=0)  # Keeps the difference of squares below accurate.
+    same = (labels @ labels.T).astype(statistics.dtype)  # [N, N], 1 where two images share a class
+    share = same / jnp.sum(same, axis=1, keepdims=True)
+    variance = jnp.maximum(share @ jnp.square(statistics) - jnp.square(share @ statistics), 0)
+    stddev = jnp.sqrt(variance + 1e-8).reshape(batch, height * width, num_channels, channels // num_channels)
+    extra = jnp.mean(stddev, axis=(1, 3))[:, None, None, :].astype(x.dtype)  # [N, 1, 1, F]
+    return jnp.concatenate([x, jnp.broadcast_to(extra, (batch, height, width, num_channels))], axis=3)
