@@ -69,7 +69,7 @@ class SynthesisNetwork(nn.Module):
         """
         if ws.ndim != 3 or ws.shape[1] != self.num_ws:
             raise ValueError(f"ws: found shape {ws.shape}, allowed: [N, {self.num_ws}, D]")
-        # Reverse-mode of a rematerialized block sees noise_mode, its fourth argument (after self), as static.
+        # noise_mode, the fourth argument after self, is a string and not an array: static to jax.checkpoint.
         block_class = nn.remat(SynthesisBlock, static_argnums=(4,)) if self.remat else SynthesisBlock
         all_grids = pyramid.grids(*self.image_shape[:2])
         num_blocks = len(all_grids)

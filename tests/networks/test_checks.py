@@ -11,6 +11,8 @@ def test_allowed_values_pass():
     checks.require_integers(1, first=1, second=2)
     checks.require_optional_integers(1, first=None, second=1)
     checks.require_positive(first=0.5, second=2)
+    checks.require_shares(first=0, second=1.0)
+    checks.require_booleans(first=True, second=False)
 
 
 @pytest.mark.parametrize("found", [0, 1.0, True, "1", None])
@@ -34,3 +36,15 @@ def test_positive_numbers_name_the_field(found):
 def test_choices_list_what_is_allowed():
     with pytest.raises(ValueError, match="field: found 'c', allowed: a, b"):
         checks.require_one_of(["a", "b"], field="c")
+
+
+@pytest.mark.parametrize("found", [-0.1, 1.1, float("nan"), True, "1", None])
+def test_shares_name_the_field(found):
+    with pytest.raises(ValueError, match=rf"field: found {found!r}, allowed: a number in \[0, 1\]"):
+        checks.require_shares(field=found)
+
+
+@pytest.mark.parametrize("found", [0, "true", None])
+def test_booleans_name_the_field(found):
+    with pytest.raises(ValueError, match=f"field: found {found!r}, allowed: True or False"):
+        checks.require_booleans(field=found)

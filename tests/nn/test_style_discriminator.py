@@ -14,6 +14,12 @@ X = jax.random.normal(jax.random.key(0), (4, 4, 6, 3))
 IMAGE = jax.random.normal(jax.random.key(1), (4, 4, 6, 2))
 
 
+def _random_variables(module, *inputs):
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)
+    return jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32), shapes)
+
+
 @pytest.mark.parametrize(
     ("architecture", "is_first", "names"),
     [
@@ -38,20 +44,23 @@ def test_architectures(architecture, is_first, names):
 
 def test_epilogue_reads_its_features_with_a_dense_layer():
     epilogue = DiscriminatorEpilogue(3)
-    (logits, features), variables = jax.jit(epilogue.init_with_output)(jax.random.key(0), X)
+    variables = _random_variables(epilogue, X)
+    logits, features = epilogue.apply(variables, X)
     assert (logits.shape, features.shape) == ((4,), (4, 3))
     params = variables["params"]
     assert params["conv"]["weight"].shape == (3, 3, 4, 3)  # one channel of standard deviations
     assert params["fc"]["weight"].shape == (4 * 6 * 3, 3)
-    expected = np.asarray(features) @ np.asarray(params["out"]["weight"]) / np.sqrt(3)
+    expected = np.asarray(features) @ params["out"]["weight"] / np.sqrt(3) + params["out"]["bias"]
     np.testing.assert_allclose(logits, expected[:, 0], rtol=1e-5, atol=1e-6)
 
 
 def test_epilogue_projects_onto_labels():
     epilogue = DiscriminatorEpilogue(3, cmap_features=5, mbstd_num_channels=0)
     cmap = jax.random.normal(jax.random.key(2), (4, 5))
-    (logits, features), variables = jax.jit(epilogue.init_with_output)(jax.random.key(0), X, None, cmap)
-    out = np.asarray(features) @ np.asarray(variables["params"]["out"]["weight"]) / np.sqrt(3)
+    variables = _random_variables(epilogue, X, None, cmap)
+    logits, features = epilogue.apply(variables, X, None, cmap)
+    params = variables["params"]["out"]
+    out = np.asarray(features) @ params["weight"] / np.sqrt(3) + params["bias"]
     np.testing.assert_allclose(logits, np.sum(out * cmap, axis=1) / np.sqrt(5), rtol=1e-5, atol=1e-6)
 
 
