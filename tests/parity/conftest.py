@@ -37,7 +37,7 @@ def _line(cases: list[tuple]) -> str:
     failed = sum(outcome == "failed" for outcome, *_ in cases)
     arrays = sum(read for _, _, read, _ in cases)
     errors = [(share, error, f"{case}/{key}") for _, case, _, errors in cases for key, error, share in errors]
-    line = f"{len(cases)} cases ({failed} failed), {arrays} arrays used, {len(errors)} compared"
+    line = f"{len(cases)} cases ({failed} failed), {arrays} arrays used, {len(errors)} comparisons"
     if not errors:
         return line
     share, error, key = max(errors, key=lambda item: float("inf") if item[0] != item[0] else item[0])

@@ -294,6 +294,12 @@ def _freeze(value: Any) -> Any:
     return {key: _freeze(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
+def run_as_program(function: Callable, *arguments: Any) -> Any:
+    """function(*arguments) as one program. It is compiled without optimizations: here compiling takes the time."""
+    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    return jax.jit(function, compiler_options=options)(*arguments)
+
+
 def nhwc(array: Any) -> Any:
     """Channels from the second axis to the last."""
     return np.moveaxis(np.asarray(array), 1, -1)

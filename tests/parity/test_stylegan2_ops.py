@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from goldens import Case, Suite, hwio, nchw, nhwc, oihw
+from goldens import Case, Suite, hwio, nchw, nhwc, oihw, run_as_program
 
 from flaxgan.ops.bias_act import ACTIVATIONS, bias_act
 from flaxgan.ops.conv import conv2d_resample, conv2d_resample_reference
@@ -38,10 +38,10 @@ def run_upfirdn2d(case: Case):
     f = _filter(case)
     options = {name: case.option(name) for name in ("up", "down", "padding", "flip_filter", "gain")}
     x = nhwc(case.input("x"))
-    _compare_with_gradients(case, lambda x: upfirdn2d(x, f, **options), {"x": x}, nchw)
-    if f is not None:  # A filter that nobody can look into takes the form for all filters.
-        traced = jax.jit(lambda x, f: upfirdn2d(x, f, **options))
-        _compare_with_gradients(case, lambda x: traced(x, jnp.asarray(f)), {"x": x}, nchw)
+    forms = [lambda x: upfirdn2d(x, f, **options)]
+    if f is not None:  # A filter that cannot be looked into takes the form for all filters.
+        forms.append(lambda x: upfirdn2d(x, jnp.asarray(f), **options))
+    _compare_with_gradients(case, forms, {"x": x})
 
 
 @suite.kind("upsample2d_*", "downsample2d_*", "filter2d_*", inputs=["x", "f"])
@@ -49,7 +49,8 @@ def run_resampling(case: Case):
     function = {"upsample2d": upsample2d, "downsample2d": downsample2d, "filter2d": filter2d}[case.option("fn")]
     options = {name: case.option(name) for name in ("padding", "flip_filter", "gain")}
     options |= {name: case.option(name) for name in ("up", "down") if name in case.options}
-    case.compare("y", nchw(function(nhwc(case.input("x")), case.optional_input("f"), **options)))
+    f = case.optional_input("f")
+    _compare_with_gradients(case, [lambda x: function(x, f, **options)], {"x": nhwc(case.input("x"))})
 
 
 @suite.kind("conv2d_resample_*", inputs=["x", "w", "f", "dy"])
@@ -58,8 +59,11 @@ def run_conv2d_resample(case: Case):
     names = ("up", "down", "padding", "groups", "flip_weight", "flip_filter")
     options = {name: case.option(name) for name in names}
     arguments = {"x": nhwc(case.input("x")), "w": hwio(case.input("w"))}
-    for form in (conv2d_resample, conv2d_resample_reference):
-        _compare_with_gradients(case, lambda x, w, form=form: form(x, w, f, **options), arguments, nchw)
+    forms = [
+        lambda x, w: conv2d_resample(x, w, f, **options),
+        lambda x, w: conv2d_resample_reference(x, w, f, **options),
+    ]
+    _compare_with_gradients(case, forms, arguments)
 
 
 @suite.kind("bias_act_*", inputs=["x", "b", "dy"])
@@ -75,7 +79,7 @@ def run_bias_act(case: Case):
     def function(x, b=None):
         return bias_act(x, b, activation=name, axis=axis, **options)
 
-    _compare_with_gradients(case, function, arguments, np.asarray)
+    _compare_with_gradients(case, [function], arguments, np.asarray)
 
 
 @suite.kind("modulated_conv2d_fp16*", inputs=["x", "w", "styles"], notes=["note"])
@@ -84,8 +88,12 @@ def run_modulated_conv_float16(case: Case):
     options = {name: case.option(name) for name in ("padding", "demodulate")}
     x, weight, styles = nhwc(case.input("x")), hwio(case.input("w")), case.input("styles")
     for form in (modulated_conv, modulated_conv_reference):
-        case.compare("y_exact", nchw(form(jnp.asarray(x), weight, styles, **options)))
-        half = nchw(form(jnp.asarray(x, jnp.float16), weight, styles, **options))
+
+        def run(x, form=form):
+            return form(x, weight, styles, **options), form(x.astype(jnp.float16), weight, styles, **options)
+
+        exact, half = (nchw(y) for y in run_as_program(run, x))
+        case.compare("y_exact", exact)
         case.check(f"the float16 result of {form.__name__} is float16", half.dtype == np.float16)
         for key in ("y_exact", "y_fused", "y_unfused"):
             case.compare(key, half, tolerance=3e-3)
@@ -101,12 +109,11 @@ def run_modulated_conv(case: Case):
     if layout is not None:
         noise = case.input("noise")
         arguments["noise"] = {"hw": noise, "n1hw": np.moveaxis(noise, min(1, noise.ndim - 1), -1)}[layout]
-    for form in (modulated_conv, modulated_conv_reference):
-
-        def function(x, w, styles, noise=None, form=form):
-            return form(x, w, styles, noise=noise, **options)
-
-        _compare_with_gradients(case, function, arguments, nchw)
+    forms = [
+        lambda x, w, styles, noise=None: modulated_conv(x, w, styles, noise=noise, **options),
+        lambda x, w, styles, noise=None: modulated_conv_reference(x, w, styles, noise=noise, **options),
+    ]
+    _compare_with_gradients(case, forms, arguments)
 
 
 @suite.kind("normalize_2nd_moment_*", inputs=["x"])
@@ -123,7 +130,7 @@ def run_minibatch_stddev(case: Case):
             minibatch_stddev(arguments["x"], **options)
         case.check("raises", True)
         return
-    _compare_with_gradients(case, lambda x: minibatch_stddev(x, **options), arguments, nchw)
+    _compare_with_gradients(case, [lambda x: minibatch_stddev(x, **options)], arguments)
 
 
 def _filter(case: Case) -> np.ndarray | None:
@@ -132,18 +139,22 @@ def _filter(case: Case) -> np.ndarray | None:
     return f
 
 
-def _compare_with_gradients(case: Case, function, arguments: dict[str, np.ndarray], to_golden) -> None:
-    """Compares y, and, where the case has a cotangent, d<argument> for every argument."""
-    arguments = {name: jnp.asarray(value) for name, value in arguments.items()}
-    if "dy" not in case.arrays:
-        case.compare("y", to_golden(function(**arguments)))
-        return
-    y, pullback = jax.vjp(lambda arguments: function(**arguments), arguments)
-    case.compare("y", to_golden(y))
-    layouts = {nchw: nhwc, np.asarray: np.asarray}
-    (gradients,) = pullback(jnp.asarray(layouts[to_golden](case.input("dy"))))
-    for name, gradient in gradients.items():
-        case.compare(f"d{name}", _in_golden_layout(name, gradient, to_golden))
+def _compare_with_gradients(case: Case, forms: list, arguments: dict[str, np.ndarray], to_golden=nchw) -> None:
+    """Compares y of every form, and, where the case has a cotangent, d<argument> for every argument."""
+    to_ours = {nchw: nhwc, np.asarray: np.asarray}[to_golden]
+    cotangent = to_ours(case.input("dy")) if "dy" in case.arrays else None
+
+    def run(arguments, cotangent):
+        results = []
+        for form in forms:
+            y, pullback = jax.vjp(lambda arguments, form=form: form(**arguments), arguments)
+            results.append((y, {} if cotangent is None else pullback(cotangent)[0]))
+        return results
+
+    for y, gradients in run_as_program(run, arguments, cotangent):
+        case.compare("y", to_golden(y))
+        for name, gradient in gradients.items():
+            case.compare(f"d{name}", _in_golden_layout(name, gradient, to_golden))
 
 
 def _in_golden_layout(name: str, array: jax.Array, to_golden) -> np.ndarray:
