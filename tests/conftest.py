@@ -1,0 +1,28 @@
+"""Settings for all tests and for the programs that they start, and the tiny run that many tests look at."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+import tiny_runs
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+# Read when jax is imported. Programs are kept between sessions, and shared with subprocesses.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+sys.path.insert(0, str(ROOT))  # For `import train`, however pytest is started.
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Two processes may use the cache at once: an entry that is half written is compiled again."""
+    config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache:UserWarning")
+    config.addinivalue_line("filterwarnings", "ignore:Error writing persistent compilation cache:UserWarning")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> tiny_runs.TinyRun:
+    """A finished run of 12 steps of every phase, on a folder of RGB images in two classes. Not to be written to."""
+    folder = tmp_path_factory.mktemp("tiny_run")
+    return tiny_runs.finished(folder / "run", "rgb", tiny_runs.write_folder(folder / "data", (8, 8, 3)))

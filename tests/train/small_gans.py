@@ -1,0 +1,114 @@
+"""Two families of dense layers, one with styles and one without, for tests of the trainer that need no images."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from flaxgan.config import Config, DataConfig, OptimizerConfig
+from flaxgan.losses.adversarial import non_saturating
+from flaxgan.train import optim, setup, state
+from flaxgan.train.inputs import label_sampler
+from flaxgan.train.terms import Reals
+from flaxgan.types import DiscriminatorOutput, Gan
+
+IMAGE_SHAPE = (4, 4, 1)
+BATCH_SIZE = 8
+SEED = 3
+
+
+class PlainGenerator(nn.Module):
+    """One call from z to images; counts its calls in training."""
+
+    @nn.compact
+    def __call__(self, z, labels=None, *, train: bool = False):
+        calls = self.variable("counts", "calls", jnp.zeros, (), jnp.int32)
+        if train and not self.is_initializing():
+            calls.value += 1
+        return jnp.tanh(nn.Dense(16)(nn.relu(nn.Dense(8)(z)))).reshape(-1, *IMAGE_SHAPE)
+
+
+class StyleGenerator(nn.Module):
+    """A mapping with w_avg, and a synthesis of three styles with noise."""
+
+    num_ws: int = 3
+
+    def setup(self):
+        self.mapping = nn.Dense(6)
+        self.layers = [nn.Dense(16) for _ in range(self.num_ws)]
+        self.w_avg = self.variable("buffers", "w_avg", jnp.zeros, (6,))
+
+    def __call__(self, z, labels=None, *, train: bool = False):
+        return self.synthesize(self.map(z, labels, train=train))
+
+    def map(self, z, labels=None, *, train: bool = False):
+        w = jnp.tanh(self.mapping(z))
+        if train and not self.is_initializing():
+            self.w_avg.value = 0.5 * (self.w_avg.value + w.mean(axis=0))
+        return jnp.broadcast_to(w[:, None], (w.shape[0], self.num_ws, 6))
+
+    def synthesize(self, ws):
+        x = sum(layer(ws[:, index]) for index, layer in enumerate(self.layers))
+        return (jnp.tanh(x) + 0.01 * jax.random.normal(self.make_rng("noise"), x.shape)).reshape(-1, *IMAGE_SHAPE)
+
+
+class SmallDiscriminator(nn.Module):
+    """Two dense layers."""
+
+    @nn.compact
+    def __call__(self, images, labels=None, *, train: bool = False):
+        hidden = jnp.tanh(nn.Dense(8, name="first")(images.reshape(images.shape[0], -1)))
+        return DiscriminatorOutput(nn.Dense(1, name="last")(hidden)[:, 0])
+
+
+def gan(*, style: bool = True) -> Gan:
+    generator = StyleGenerator() if style else PlainGenerator()
+    return Gan(generator, SmallDiscriminator(), 5, IMAGE_SHAPE, 0, ("first", "last"))
+
+
+def config(**fields) -> Config:
+    """A config for these networks. Its `network` is only a name that passes the checks."""
+    adam = OptimizerConfig(learning_rate=0.01)
+    data = DataConfig(source="synthetic", resolution=4, channels=1)
+    default = {"network": {"name": "stylegan2"}, "data": data, "batch_size": BATCH_SIZE, "seed": SEED}
+    return setup.complete(Config(**{**default, "g_optimizer": adam, "d_optimizer": adam, **fields}))
+
+
+def setup_of(*, style: bool = True, optimizer=None, **fields) -> setup.Setup:
+    """A setup for these networks.
+
+    Args:
+      style: whether the generator has styles.
+      optimizer: for both networks, instead of the config's.
+      **fields: of the config.
+    """
+    chosen, networks = config(**fields), gan(style=style)
+    optimizers = optim.build(chosen, networks.d_layers) if optimizer is None else optim.Optimizers(optimizer, optimizer)
+    return setup.Setup(chosen, networks, optimizers, loss=non_saturating, labels=label_sampler(None))
+
+
+def init(of: setup.Setup) -> state.TrainState:
+    return state.init(of.gan, of.optimizers, seed=SEED)
+
+
+def reals(seed: int = 0, num_images: int = BATCH_SIZE) -> Reals:
+    """Images between -1 and 1 that are brighter than the generator's first ones."""
+    images = np.random.default_rng(seed).uniform(0, 1, (num_images, *IMAGE_SHAPE))
+    return Reals(jnp.asarray(images, jnp.float32), jnp.zeros(num_images, jnp.int32))
+
+
+def batch(seed: int = 0) -> dict[str, jax.Array]:
+    images = np.random.default_rng(seed).integers(0, 256, (BATCH_SIZE, *IMAGE_SHAPE), np.uint8)
+    return {"images": jnp.asarray(images), "labels": jnp.zeros(BATCH_SIZE, jnp.int32)}
+
+
+def moved(before, after) -> dict[str, np.ndarray]:
+    """What was added to each array of a tree."""
+    return jax.tree.map(lambda old, new: np.asarray(new, np.float64) - np.asarray(old, np.float64), before, after)
+
+
+def replace_config(of: setup.Setup, **fields) -> setup.Setup:
+    """The same setup with other fields of the config; networks and optimizers stay."""
+    return dataclasses.replace(of, config=dataclasses.replace(of.config, **fields))

@@ -1,0 +1,141 @@
+import hashlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_gans
+
+from flaxgan.train import checkpoint, compile, devices, phases
+from flaxgan.train.checkpoint import Checkpoints
+
+
+@pytest.fixture(scope="module")
+def setup():
+    return small_gans.setup_of()
+
+
+def _state(setup, *, steps: int = 1):
+    """A state in which no part is as initialized."""
+    state = small_gans.init(setup).replace(pl_mean=jnp.float32(0.7))
+    for phase in phases.build(setup):
+        state, _ = jax.jit(phase.program(seed=0))(state, small_gans.batch())
+    ema = jax.tree.map(lambda x: x + 0.5, state.ema)
+    return state.replace(step=jnp.int32(steps), images_seen=jnp.int32(8 * steps), ema=ema)
+
+
+def _assert_equal(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.fixture(scope="module")
+def saved(setup, tmp_path_factory):
+    """(run folder, state) of a checkpoint at step 5."""
+    root, state = tmp_path_factory.mktemp("run"), _state(setup, steps=5)
+    checkpoints = Checkpoints(root / "checkpoints", keep=2)
+    checkpoints.save(state, setup.config)
+    checkpoints.close()
+    return root, state
+
+
+def test_restored_state_is_the_saved_one_exactly(setup, saved):
+    root, state = saved
+    checkpoints = Checkpoints(root / "checkpoints", keep=2)
+    assert checkpoints.latest_step() == 5
+    restored = checkpoints.restore(5, compile.abstract_state(setup, devices.data_mesh()))
+    checkpoints.close()
+    _assert_equal(restored, state)
+    assert all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(restored))
+
+
+def test_training_may_consume_the_state_while_it_is_saved(setup, tmp_path):
+    state = _state(setup)
+    expected = jax.tree.map(np.array, state)
+    program = jax.jit(phases.build(setup)[0].program(seed=0), donate_argnums=0)
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(state, setup.config)
+    for _ in range(5):
+        state, _ = program(state, small_gans.batch())
+    checkpoints.wait()
+    restored = checkpoints.restore(1, compile.abstract_state(setup, devices.data_mesh()))
+    checkpoints.close()
+    _assert_equal(restored, expected)
+
+
+def test_only_the_latest_are_kept(setup, tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    assert checkpoints.latest_step() is None
+    for step in (1, 2, 3):
+        checkpoints.save(small_gans.init(setup).replace(step=jnp.int32(step)), setup.config)
+    checkpoints.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
+
+
+def test_another_shape_is_refused_by_the_name_of_the_parameter(setup, saved):
+    root, _ = saved
+    target = compile.abstract_state(setup, devices.data_mesh())
+    kernel = target.d.params["last"]["kernel"]
+    wrong = jax.ShapeDtypeStruct((8, 2), kernel.dtype, sharding=kernel.sharding)
+    params = {**target.d.params, "last": {**target.d.params["last"], "kernel": wrong}}
+    checkpoints = Checkpoints(root / "checkpoints", keep=2)
+    with pytest.raises(
+        ValueError, match=r"checkpoints/5: d/params/last/kernel is \(8, 1\) in the checkpoint, and \(8, 2\)"
+    ):
+        checkpoints.restore(5, target.replace(d=target.d.replace(params=params)))
+    checkpoints.close()
+
+
+def test_a_missing_parameter_is_refused_by_its_name(setup, saved):
+    root, _ = saved
+    target = compile.abstract_state(setup, devices.data_mesh())
+    params = {**target.d.params, "more": target.d.params["last"]}
+    checkpoints = Checkpoints(root / "checkpoints", keep=2)
+    with pytest.raises(ValueError, match=r"d/params/more/bias is absent in the checkpoint, and \(1,\) in this run"):
+        checkpoints.restore(5, target.replace(d=target.d.replace(params=params)))
+    checkpoints.close()
+
+
+def test_arrays_and_config_can_be_read_without_the_code_that_made_them(setup, saved):
+    root, state = saved
+    folder = checkpoint.locate(root)
+    assert checkpoint.read_config(folder) == setup.config
+    _assert_equal(checkpoint.read_average(folder), {"params": state.ema.params, "variables": state.ema.variables})
+    arrays = checkpoint.read_all(folder)
+    _assert_equal(arrays["g"]["params"], state.g.params)
+    assert (arrays["step"], arrays["images_seen"]) == (5, 40)
+
+
+def test_run_folder_checkpoints_folder_and_checkpoint_are_located(saved):
+    root, _ = saved
+    for path in (root, root / "checkpoints", root / "checkpoints" / "5"):
+        assert str(checkpoint.locate(path)) == str(root / "checkpoints" / "5")
+
+
+def test_latest_checkpoint_is_located_by_number_not_by_name(tmp_path):
+    for step in ("9", "10", "10.orbax-checkpoint-tmp", "notes"):
+        (tmp_path / "checkpoints" / step).mkdir(parents=True)
+    assert checkpoint.locate(tmp_path).name == "10"
+
+
+def test_a_path_without_a_checkpoint_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    for name, problem in (("missing", "no such file"), ("file", "no checkpoint"), ("empty", "no checkpoint")):
+        with pytest.raises(ValueError, match=rf"{name}: .*{problem}.* allowed: a run folder or a checkpoint"):
+            checkpoint.locate(tmp_path / name)
+
+
+def test_digest_is_sha256_over_names_types_shapes_and_bytes():
+    arrays = {"b": np.arange(3, dtype=np.int32), "a": {"c": np.float32([[1, 2]])}}
+    text = [b"a/c float32 (1, 2)\n", np.float32([[1, 2]]).tobytes(), b"b int32 (3,)\n", arrays["b"].tobytes()]
+    assert checkpoint.digest(arrays) == hashlib.sha256(b"".join(text)).hexdigest()
+
+
+def test_digest_does_not_depend_on_order_or_memory_layout_but_on_every_value():
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    digest = checkpoint.digest({"x": {"a": values, "b": np.ones(1)}})
+    assert checkpoint.digest({"x": {"b": np.ones(1), "a": np.asfortranarray(values)}}) == digest
+    assert checkpoint.digest({"x": {"a": jnp.asarray(values), "b": np.ones(1)}}) == digest
+    others = (values + np.float32([[0, 0, 0], [0, 0, 1e-6]]), values.reshape(3, 2), values.astype(np.float64))
+    assert digest not in [checkpoint.digest({"x": {"a": other, "b": np.ones(1)}}) for other in others]
