@@ -8,7 +8,7 @@ from etils import epath
 
 from flaxgan.config import Config, differences, from_json, to_json
 
-MOVABLE_FIELDS = ("data.path", "data.num_threads")
+MOVABLE_FIELDS = ("data.path", "data.num_threads", "data.hint")
 """Fields that may change when a run is continued elsewhere: they do not decide its course."""
 
 
