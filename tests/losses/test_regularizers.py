@@ -9,7 +9,7 @@ import pytest
 
 from flaxgan import lookup
 from flaxgan.losses import penalties, regularizers
-from flaxgan.train import terms
+from flaxgan.train.setup import SUPPLIED
 from flaxgan.train.state import TrainState
 
 NAMES = lookup.function_names(regularizers)
@@ -20,7 +20,7 @@ def test_asks_for_what_the_trainer_supplies(name):
     parameters = inspect.signature(lookup.function(regularizers, name)).parameters.values()
     wanted = {p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY}
     settings = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    assert any(wanted <= terms.supplied(network) for network in "gd")
+    assert any(wanted <= set(supplied) for supplied in SUPPLIED.values())
     assert all(p.default is not inspect.Parameter.empty for p in settings)
 
 
