@@ -32,6 +32,13 @@ def require_optional_integers(minimum: int, **fields: Any) -> None:
         require(found is None or (is_integer and found >= minimum), field, found, allowed)
 
 
+def require_odd(**fields: Any) -> None:
+    """Raises ValueError unless every field is an odd integer above 0."""
+    for field, found in fields.items():
+        is_odd = isinstance(found, int) and not isinstance(found, bool) and found > 0 and found % 2 == 1
+        require(is_odd, field, found, "an odd integer above 0")
+
+
 def require_positive(**fields: Any) -> None:
     """Raises ValueError unless every field is a number above 0."""
     for field, found in fields.items():

@@ -4,10 +4,13 @@ Reference: Karras et al. 2020b, "Analyzing and Improving the Image Quality of St
 Generative Adversarial Networks with Limited Data".
 """
 
+from typing import Any
+
 import jax
 from flax import linen as nn
 
 from flaxgan.networks import _checks as checks
+from flaxgan.networks import _stylegan2_fields as fields
 from flaxgan.nn import precision, pyramid
 from flaxgan.nn.mapping import MappingNetwork
 from flaxgan.nn.style_discriminator import ARCHITECTURES as D_ARCHITECTURES
@@ -15,7 +18,6 @@ from flaxgan.nn.style_discriminator import Discriminator
 from flaxgan.nn.style_layers import NOISE_MODES
 from flaxgan.nn.style_synthesis import ARCHITECTURES as G_ARCHITECTURES
 from flaxgan.nn.style_synthesis import SynthesisNetwork
-from flaxgan.ops.bias_act import ACTIVATIONS
 from flaxgan.types import Gan
 
 
@@ -102,15 +104,15 @@ def build(
     mapping_layers: int = 8,
     embed_features: int | None = None,
     layer_features: int | None = None,
+    mapping_activation: str = "lrelu",
     mapping_lr_multiplier: float = 0.01,
     w_avg_beta: float = 0.995,
-    d_mapping_layers: int = 8,
-    cmap_dim: int | None = None,
     channel_base: int = 32768,
     channel_max: int = 512,
     g_architecture: str = "skip",
     d_architecture: str = "resnet",
     activation: str = "lrelu",
+    g_kernel_size: int = 3,
     resample_filter: tuple[float, ...] = (1, 3, 3, 1),
     conv_clamp: float | None = None,
     use_noise: bool = True,
@@ -118,6 +120,19 @@ def build(
     mbstd_group_size: int | None = 4,
     mbstd_num_channels: int = 1,
     mbstd_by_class: bool = False,
+    d_mapping_layers: int = 8,
+    cmap_dim: int | None = None,
+    d_embed_features: int | None = None,
+    d_layer_features: int | None = None,
+    d_mapping_activation: str | None = None,
+    d_mapping_lr_multiplier: float | None = None,
+    d_channel_base: int | None = None,
+    d_channel_max: int | None = None,
+    d_activation: str | None = None,
+    d_epilogue_activation: str | None = None,
+    d_resample_filter: tuple[float, ...] | None = None,
+    d_conv_clamp: float | None = None,
+    d_low_precision_resolutions: int | None = None,
     dtype: str = "float32",
     low_precision_resolutions: int = 4,
     remat: bool = False,
@@ -132,22 +147,35 @@ def build(
       mapping_layers: depth of the generator's mapping network.
       embed_features: width of its label embedding; None is w_dim.
       layer_features: width between its layers; None is w_dim.
+      mapping_activation: name of an activation of `flaxgan.ops.bias_act`, for both mapping networks.
       mapping_lr_multiplier: learning rate of the layers of both mapping networks relative to the rest.
       w_avg_beta: decay, per mapping of a batch, of the average style that truncation moves towards.
-      d_mapping_layers: depth of the discriminator's mapping network of labels.
-      cmap_dim: width of the discriminator's label projection; None is its channels at the base grid.
       channel_base: channels are channel_base // resolution ...
       channel_max: ... but at most this many.
       g_architecture: 'skip', 'resnet' or 'orig'.
       d_architecture: 'resnet', 'skip' or 'orig'.
       activation: name of an activation of `flaxgan.ops.bias_act`, for both networks.
-      resample_filter: taps of the FIR filter of both networks.
+      g_kernel_size: side of the kernels of the generator's layers, an odd number; the discriminator's are 3.
+      resample_filter: taps of the FIR filter.
       conv_clamp: bound of the magnitude of the layers' outputs; None is unbounded. Needed with float16.
       use_noise: whether the generator's layers have noise inputs at all.
       noise_mode: 'random', 'const' or 'none', for training and wherever a call does not say otherwise.
       mbstd_group_size: samples per group of the minibatch standard deviation; None is the whole batch.
       mbstd_num_channels: channels that it appends; 0 leaves it out.
       mbstd_by_class: group by the batch's classes instead, for variety within them on small sets (not in the papers).
+      d_mapping_layers: depth of the discriminator's mapping network of labels; 0 projects the label embedding itself.
+      cmap_dim: width of the discriminator's label projection; None is its channels at the base grid.
+      d_embed_features: width of its label embedding; None is cmap_dim.
+      d_layer_features: width between its layers; None is cmap_dim.
+      d_mapping_activation: the discriminator's own mapping_activation; None is the same.
+      d_mapping_lr_multiplier: the discriminator's own mapping_lr_multiplier; None is the same.
+      d_channel_base: the discriminator's own channel_base; None is the same.
+      d_channel_max: the discriminator's own channel_max; None is the same.
+      d_activation: the discriminator's own activation; None is the same.
+      d_epilogue_activation: activation at the base grid of the discriminator; None is that of its blocks.
+      d_resample_filter: the discriminator's own resample_filter; None is the same.
+      d_conv_clamp: the discriminator's own conv_clamp; None is the same, inf is unbounded.
+      d_low_precision_resolutions: the discriminator's own low_precision_resolutions; None is the same.
       dtype: compute type of the highest resolutions: 'float32', 'bfloat16' or 'float16'.
       low_precision_resolutions: how many of the highest resolutions `dtype` applies to; the rest are float32.
       remat: recompute each block in the backward pass, which takes less memory and more time.
@@ -159,64 +187,71 @@ def build(
       ValueError: naming the field, the value found and the values allowed.
     """
     pyramid.require_buildable(image_shape)
-    checks.require_integers(0, num_classes=num_classes, mbstd_num_channels=mbstd_num_channels)
-    checks.require_integers(0, low_precision_resolutions=low_precision_resolutions)
-    checks.require_integers(1, z_dim=z_dim, w_dim=w_dim, channel_base=channel_base, channel_max=channel_max)
-    checks.require_integers(1, mapping_layers=mapping_layers, d_mapping_layers=d_mapping_layers)
-    checks.require_optional_integers(1, embed_features=embed_features, layer_features=layer_features)
-    checks.require_optional_integers(1, cmap_dim=cmap_dim, mbstd_group_size=mbstd_group_size)
-    checks.require_positive(mapping_lr_multiplier=mapping_lr_multiplier)
+    checks.require_integers(0, num_classes=num_classes)
+    checks.require_integers(1, z_dim=z_dim, w_dim=w_dim)
+    checks.require_optional_integers(1, cmap_dim=cmap_dim)
     checks.require_shares(w_avg_beta=w_avg_beta)
-    checks.require_booleans(use_noise=use_noise, remat=remat, mbstd_by_class=mbstd_by_class)
-    checks.require(not mbstd_by_class or num_classes > 0, "mbstd_by_class", mbstd_by_class, "False without classes")
+    checks.require_odd(g_kernel_size=g_kernel_size)
+    checks.require_booleans(use_noise=use_noise, remat=remat)
     checks.require_one_of(G_ARCHITECTURES, g_architecture=g_architecture)
     checks.require_one_of(D_ARCHITECTURES, d_architecture=d_architecture)
-    checks.require_one_of(ACTIVATIONS, activation=activation)
     checks.require_one_of(NOISE_MODES, noise_mode=noise_mode)
-    _check_filter(resample_filter)
-    _check_precision(dtype, conv_clamp)
-    base_channels = _check_channels(image_shape, channel_base, channel_max, mbstd_num_channels)
+    checks.require_one_of(precision.DTYPES, dtype=dtype)
 
     image_shape = tuple(image_shape)
-    shared = {
-        "image_shape": image_shape,
+    g_blocks = {
         "channel_base": channel_base,
         "channel_max": channel_max,
         "activation": activation,
-        "resample_filter": tuple(resample_filter),
+        "resample_filter": resample_filter,
         "conv_clamp": conv_clamp,
-        "dtype": dtype,
         "low_precision_resolutions": low_precision_resolutions,
-        "remat": remat,
     }
-    synthesis = SynthesisNetwork(architecture=g_architecture, use_noise=use_noise, **shared)
-    mapping = MappingNetwork(
-        z_dim=z_dim,
-        num_classes=num_classes,
-        w_dim=w_dim,
-        num_ws=synthesis.num_ws,
-        num_layers=mapping_layers,
-        embed_features=embed_features,
-        layer_features=layer_features,
-        lr_multiplier=mapping_lr_multiplier,
-        w_avg_beta=w_avg_beta,
+    d_blocks = g_blocks | _given(
+        channel_base=d_channel_base,
+        channel_max=d_channel_max,
+        activation=d_activation,
+        resample_filter=d_resample_filter,
+        conv_clamp=d_conv_clamp,
+        low_precision_resolutions=d_low_precision_resolutions,
     )
-    label_mapping = MappingNetwork(
-        z_dim=0,
-        num_classes=num_classes,
-        w_dim=base_channels if cmap_dim is None else cmap_dim,
-        num_ws=None,
-        num_layers=d_mapping_layers,
-        lr_multiplier=mapping_lr_multiplier,
-        w_avg_beta=None,
+    g_blocks = fields.checked_blocks("", g_blocks, image_shape, dtype)
+    d_blocks = fields.checked_blocks("d_", d_blocks, image_shape, dtype)
+    d_base_channels = fields.base_channels(image_shape, d_blocks)
+    g_mapping = {
+        "num_layers": mapping_layers,
+        "embed_features": embed_features,
+        "layer_features": layer_features,
+        "activation": mapping_activation,
+        "lr_multiplier": mapping_lr_multiplier,
+    }
+    d_mapping = {
+        **g_mapping,
+        "num_layers": d_mapping_layers,
+        "embed_features": d_embed_features,
+        "layer_features": d_layer_features,
+        **_given(activation=d_mapping_activation, lr_multiplier=d_mapping_lr_multiplier),
+    }
+    cmap_features = d_base_channels if cmap_dim is None else cmap_dim
+    fields.check_mapping("", g_mapping, min_layers=1)
+    fields.check_mapping("d_", d_mapping, min_layers=0)
+    fields.check_label_projection(cmap_features, d_mapping)
+    epilogue = {
+        "epilogue_activation": d_epilogue_activation,
+        "mbstd_group_size": mbstd_group_size,
+        "mbstd_num_channels": mbstd_num_channels,
+        "mbstd_by_class": mbstd_by_class,
+    }
+    fields.check_epilogue(epilogue, d_base_channels, num_classes)
+
+    both = {"image_shape": image_shape, "dtype": dtype, "remat": remat}
+    synthesis = SynthesisNetwork(
+        architecture=g_architecture, kernel_size=g_kernel_size, use_noise=use_noise, **g_blocks, **both
     )
+    mapping = MappingNetwork(z_dim, num_classes, w_dim, synthesis.num_ws, w_avg_beta=w_avg_beta, **g_mapping)
+    label_mapping = MappingNetwork(0, num_classes, cmap_features, num_ws=None, w_avg_beta=None, **d_mapping)
     discriminator = Discriminator(
-        mapping=label_mapping if num_classes else None,
-        architecture=d_architecture,
-        mbstd_group_size=mbstd_group_size,
-        mbstd_num_channels=mbstd_num_channels,
-        mbstd_by_class=mbstd_by_class,
-        **shared,
+        mapping=label_mapping if num_classes else None, architecture=d_architecture, **epilogue, **d_blocks, **both
     )
     return Gan(
         generator=Generator(mapping, synthesis, noise_mode=noise_mode),
@@ -228,36 +263,6 @@ def build(
     )
 
 
-def _check_filter(resample_filter: tuple[float, ...]) -> None:
-    is_filter = isinstance(resample_filter, tuple | list) and all(
-        isinstance(tap, int | float) for tap in resample_filter
-    )
-    usable = is_filter and sum(resample_filter) != 0
-    checks.require(usable, "resample_filter", resample_filter, "a sequence of numbers that do not sum to 0")
-
-
-def _check_precision(dtype: str, conv_clamp: float | None) -> None:
-    checks.require_one_of(precision.DTYPES, dtype=dtype)
-    if conv_clamp is not None:
-        checks.require_positive(conv_clamp=conv_clamp)
-    allowed = "a number above 0 (usually 256), because dtype is float16 and its range is small"
-    checks.require(dtype != "float16" or conv_clamp is not None, "conv_clamp", conv_clamp, allowed)
-
-
-def _check_channels(
-    image_shape: tuple[int, int, int], channel_base: int, channel_max: int, mbstd_num_channels: int
-) -> int:
-    """Checks that every block has channels; returns those of the base grid."""
-    base, *_, full = pyramid.grids(*image_shape[:2])
-    smallest = pyramid.resolution(full)
-    checks.require(
-        channel_base >= smallest, "channel_base", channel_base, f"at least the shorter side of the image, {smallest}"
-    )
-    base_channels = pyramid.channels(base, channel_base, channel_max)
-    checks.require(
-        mbstd_num_channels == 0 or base_channels % mbstd_num_channels == 0,
-        "mbstd_num_channels",
-        mbstd_num_channels,
-        f"0 or a divisor of the {base_channels} channels at the base grid",
-    )
-    return base_channels
+def _given(**settings: Any) -> dict[str, Any]:
+    """The settings that are not None."""
+    return {name: value for name, value in settings.items() if value is not None}

@@ -21,7 +21,7 @@ class MappingNetwork(nn.Module):
       num_classes: width K of the labels; 0 ignores them.
       w_dim: width D of the output.
       num_ws: copies L of w to return, [N, L, D]; None returns [N, D].
-      num_layers: depth.
+      num_layers: depth; 0 gives the normalized inputs themselves, which must then be w_dim wide.
       embed_features: width of the embedded label; None is w_dim.
       layer_features: width between the layers; None is w_dim.
       activation: name of an activation of `flaxgan.ops.bias_act`.

@@ -10,6 +10,7 @@ def test_allowed_values_pass():
     checks.require_one_of(["a", "b"], first="a", second="b")
     checks.require_integers(1, first=1, second=2)
     checks.require_optional_integers(1, first=None, second=1)
+    checks.require_odd(first=1, second=3)
     checks.require_positive(first=0.5, second=2)
     checks.require_shares(first=0, second=1.0)
     checks.require_booleans(first=True, second=False)
@@ -25,6 +26,12 @@ def test_integers_name_the_field(found):
 def test_optional_integers_name_the_field(found):
     with pytest.raises(ValueError, match=f"field: found {found!r}, allowed: None or an integer of at least 1"):
         checks.require_optional_integers(1, field=found)
+
+
+@pytest.mark.parametrize("found", [0, 2, -1, 3.0, True, None])
+def test_odd_numbers_name_the_field(found):
+    with pytest.raises(ValueError, match=f"field: found {found!r}, allowed: an odd integer above 0"):
+        checks.require_odd(field=found)
 
 
 @pytest.mark.parametrize("found", [0, -1.0, float("inf"), float("nan"), True, "1"])

@@ -143,7 +143,7 @@ def test_fields_reach_the_networks():
         ("z_dim", 0),
         ("w_dim", 0),
         ("mapping_layers", 0),
-        ("d_mapping_layers", 0),
+        ("d_mapping_layers", -1),
         ("embed_features", 0),
         ("layer_features", 0),
         ("cmap_dim", 0),
