@@ -54,15 +54,6 @@ class Arguments:
             raise PickleRefused(f"{self.owner}.{name}: found {str(value)[:60]!r}, allowed: {allowed} of a usual size")
         return value
 
-    def expect(self, name: str, default: Any, *allowed: Any) -> None:
-        """Takes an argument that our networks do not offer and that must have one of the given values."""
-        value = self._values.pop(name, default)
-        if not any(type(value) is type(item) and value == item for item in allowed):
-            values = ", ".join(map(repr, dict.fromkeys(allowed)))
-            raise PickleRefused(
-                f"{self.owner}.{name}: found {str(value)[:60]!r}, which is not supported; allowed: {values}"
-            )
-
     def take_filter(self, name: str) -> tuple[float, ...]:
         """Takes the taps of a FIR filter; the reference's default is [1, 3, 3, 1]."""
         taps = self.take(name, [1, 3, 3, 1], list, tuple)

@@ -85,12 +85,14 @@ def convert(records: PickleRecords) -> ImportedNetworks:
     if (g.init_args, g.init_kwargs) != (g_ema.init_args, g_ema.init_kwargs):
         raise PickleRefused("G_ema: its constructor arguments are not those of G")
     network, d_frozen_layers = network_arguments(g, d)
+    g_taps = network["resample_filter"]
+    d_taps = network.get("d_resample_filter", g_taps)
     pipe = records.augment_pipe
     return ImportedNetworks(
         network=network,
-        g=_variables(g, "G", network["resample_filter"]),
-        d=_variables(d, "D", network["resample_filter"]),
-        g_ema=_variables(g_ema, "G_ema", network["resample_filter"]),
+        g=_variables(g, "G", g_taps),
+        d=_variables(d, "D", d_taps),
+        g_ema=_variables(g_ema, "G_ema", g_taps),
         d_frozen_layers=d_frozen_layers,
         augment=None if pipe is None else augment_options(pipe),
         augment_p=0.0 if pipe is None else augment_probability(pipe),

@@ -1,5 +1,6 @@
 """Constructor arguments of the reference's networks as arguments of flaxgan.networks.stylegan2.build."""
 
+import math
 from typing import Any
 
 from flaxgan.convert.constructor import Arguments, require_class
@@ -40,19 +41,19 @@ def network_arguments(g: ModuleRecord, d: ModuleRecord) -> tuple[dict[str, Any],
 
     Returns:
       The keyword arguments of `flaxgan.networks.stylegan2.build`, all that the two decide, and the number of D's
-      layers, from the image on, that are frozen.
+      layers, from the image on, that are frozen. Fields d_X are given only where D differs from G.
 
     Raises:
-      PickleRefused: naming the argument, if one is missing, unknown, wrong or not offered by `build`, which has one
-        value for what the reference sets for each network.
+      PickleRefused: naming the argument, if one is missing, unknown or wrong, or if the two make images of different
+        sizes or classes.
     """
     g_options, d_options = _generator_options(g), _discriminator_options(d)
     frozen_layers = d_options.pop("freeze_layers")
-    return _merge(g_options, d_options), frozen_layers
+    return _with_precision(_merge(g_options, d_options)), frozen_layers
 
 
 def _generator_options(record: ModuleRecord) -> dict[str, Any]:
-    """Arguments of `build` that the generator decides, and num_fp16_res."""
+    """Arguments of `build` that the generator decides."""
     require_class(record, "Generator", "G")
     arguments = Arguments.of(record, "G", GENERATOR_ARGUMENTS)
     mapping, synthesis = arguments.nested("mapping_kwargs"), arguments.nested("synthesis_kwargs")
@@ -63,68 +64,68 @@ def _generator_options(record: ModuleRecord) -> dict[str, Any]:
         "mapping_layers": _mapping_layers(mapping, _child(record, "mapping", "G")),
         "embed_features": mapping.take("embed_features", None, int),
         "layer_features": mapping.take("layer_features", None, int),
+        "mapping_activation": mapping.take("activation", "lrelu", str),
         "mapping_lr_multiplier": mapping.take("lr_multiplier", 0.01, float, int),
         "w_avg_beta": mapping.take("w_avg_beta", 0.995, float, int),
-        "channel_base": synthesis.take("channel_base", 32768, int),
-        "channel_max": synthesis.take("channel_max", 512, int),
-        "num_fp16_res": synthesis.take("num_fp16_res", 0, int),
+        **_block_options(synthesis, synthesis),
         "g_architecture": synthesis.take("architecture", "skip", str),
-        "resample_filter": synthesis.take_filter("resample_filter"),
-        "conv_clamp": synthesis.take("conv_clamp", None, int, float),
+        "g_kernel_size": synthesis.take("kernel_size", 3, int),
         "use_noise": synthesis.take("use_noise", True, bool),
-        "activation": synthesis.take("activation", "lrelu", str),
     }
-    mapping.expect("activation", "lrelu", "lrelu")
-    synthesis.expect("kernel_size", 3, 3)
-    synthesis.take(
-        "fp16_channels_last", False, bool
-    )  # Memory layout of half-precision blocks; no number depends on it.
     for part in (arguments, mapping, synthesis):
         part.finish()
     return options
 
 
 def _discriminator_options(record: ModuleRecord) -> dict[str, Any]:
-    """Arguments of `build` that the discriminator decides, num_fp16_res and freeze_layers."""
+    """Arguments of `build` that the discriminator decides, by G's names where G has such a thing, and freeze_layers."""
     require_class(record, "Discriminator", "D")
     arguments = Arguments.of(record, "D", DISCRIMINATOR_ARGUMENTS)
     block, epilogue = arguments.nested("block_kwargs"), arguments.nested("epilogue_kwargs")
     mapping = arguments.nested("mapping_kwargs")
-    activation = block.take("activation", "lrelu", str)
     options = {
         **_image_options(arguments, record),
         "d_architecture": arguments.take("architecture", "resnet", str),
-        "channel_base": arguments.take("channel_base", 32768, int),
-        "channel_max": arguments.take("channel_max", 512, int),
-        "num_fp16_res": arguments.take("num_fp16_res", 0, int),
-        "conv_clamp": arguments.take("conv_clamp", None, int, float),
-        "cmap_dim": arguments.take("cmap_dim", None, int),
-        "activation": activation,
-        "resample_filter": block.take_filter("resample_filter"),
+        **_block_options(arguments, block),
         "freeze_layers": block.take("freeze_layers", 0, int),
         "mbstd_group_size": epilogue.take("mbstd_group_size", 4, int, type(None)),
         "mbstd_num_channels": epilogue.take("mbstd_num_channels", 1, int),
     }
-    epilogue.expect("activation", "lrelu", activation)
-    block.take("fp16_channels_last", False, bool)  # Memory layout of half-precision blocks; no number depends on it.
+    epilogue_activation = epilogue.take("activation", "lrelu", str)
+    if epilogue_activation != options["activation"]:
+        options["d_epilogue_activation"] = epilogue_activation
+    cmap_dim = arguments.take("cmap_dim", None, int)
     for part in (arguments, block, epilogue):
         part.finish()
-    return options | _label_mapping_options(mapping, record, options)
-
-
-def _label_mapping_options(mapping: Arguments, record: ModuleRecord, options: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `build` that the discriminator's mapping of labels decides; without labels there is none."""
     if options["num_classes"] == 0:
-        return {"cmap_dim": None}
-    base_channels = min(options["channel_base"] // 4, options["channel_max"])
-    width = base_channels if options["cmap_dim"] is None else options["cmap_dim"]
-    mapping.expect("embed_features", None, None, width)
-    mapping.expect("layer_features", None, None, width)
-    mapping.expect("activation", "lrelu", "lrelu")
-    layers = _mapping_layers(mapping, _child(record, "mapping", "D"))
-    lr_multiplier = mapping.take("lr_multiplier", 0.01, float, int)
-    mapping.finish()
-    return {"d_mapping_layers": layers} | ({"mapping_lr_multiplier": lr_multiplier} if layers else {})
+        return options
+    return options | {"cmap_dim": cmap_dim} | _label_mapping_options(mapping, _child(record, "mapping", "D"))
+
+
+def _block_options(network: Arguments, block: Arguments) -> dict[str, Any]:
+    """What both networks have, from the arguments of a network and of its blocks."""
+    block.take("fp16_channels_last", False, bool)  # Memory layout of half-precision blocks; no number depends on it.
+    return {
+        "channel_base": network.take("channel_base", 32768, int),
+        "channel_max": network.take("channel_max", 512, int),
+        "low_precision_resolutions": network.take("num_fp16_res", 0, int),
+        "conv_clamp": network.take("conv_clamp", None, int, float),
+        "activation": block.take("activation", "lrelu", str),
+        "resample_filter": block.take_filter("resample_filter"),
+    }
+
+
+def _label_mapping_options(arguments: Arguments, mapping: ModuleRecord) -> dict[str, Any]:
+    """Arguments of `build` that the discriminator's mapping of labels decides."""
+    layers = _mapping_layers(arguments, mapping)
+    features = {f"d_{name}": arguments.take(name, None, int) for name in ("embed_features", "layer_features")}
+    of_layers = {
+        "mapping_activation": arguments.take("activation", "lrelu", str),
+        "mapping_lr_multiplier": arguments.take("lr_multiplier", 0.01, float, int),
+    }
+    arguments.finish()
+    given = {name: value for name, value in features.items() if value is not None}
+    return {"d_mapping_layers": layers} | given | (of_layers if layers else {})
 
 
 def _image_options(arguments: Arguments, blocks: ModuleRecord) -> dict[str, Any]:
@@ -145,17 +146,23 @@ def _mapping_layers(arguments: Arguments, mapping: ModuleRecord) -> int:
 
 
 def _merge(g_options: dict[str, Any], d_options: dict[str, Any]) -> dict[str, Any]:
-    """One set of arguments; what both networks have must be equal, because `build` takes it once."""
-    for name in g_options:
-        if name in d_options and g_options[name] != d_options[name]:
-            raise PickleRefused(
-                f"{name}: G has {g_options[name]!r} and D {d_options[name]!r}; allowed: the same for both"
-            )
-    merged = g_options | d_options
-    low_precision_resolutions = merged.pop("num_fp16_res")
-    if low_precision_resolutions > 0:
-        merged |= {"dtype": "float16", "low_precision_resolutions": low_precision_resolutions}
-    return merged
+    """One set of arguments: what D has of its own is d_X, where X is G's."""
+    for name in ("image_shape", "num_classes"):
+        if g_options[name] != d_options[name]:
+            raise PickleRefused(f"{name}: G has {g_options[name]!r} and D {d_options[name]!r}; allowed: the same")
+    differing = [name for name in d_options if name in g_options and d_options[name] != g_options[name]]
+    own = {f"d_{name}": d_options[name] for name in differing}
+    if own.get("d_conv_clamp", ...) is None:
+        own["d_conv_clamp"] = math.inf  # None would be G's.
+    return d_options | g_options | own
+
+
+def _with_precision(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with the dtype that the reference implies by the number of resolutions that it holds for."""
+    names = ("low_precision_resolutions", "d_low_precision_resolutions")
+    if max(options.get(name, 0) for name in names) > 0:
+        return options | {"dtype": "float16"}
+    return {name: value for name, value in options.items() if name not in names}
 
 
 def _child(record: ModuleRecord, name: str, owner: str) -> ModuleRecord:
