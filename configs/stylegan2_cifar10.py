@@ -20,6 +20,8 @@ or put them into one ZIP file with a dataset.json at its top: {"labels": [["airp
 def get_config() -> Config:
     """Batch 64, 100,000 kimg, R1 gamma 0.01, an 'orig' discriminator, neither path lengths nor style mixing."""
     adam = OptimizerConfig(learning_rate=0.0025)
+    # The official code leaves path lengths out but keeps their correction of the optimizer, c = 4 / 5.
+    g_adam = OptimizerConfig(learning_rate=0.0025 * 4 / 5, b2=0.99 ** (4 / 5))
     return Config(
         network={
             "name": "stylegan2",
@@ -35,7 +37,7 @@ def get_config() -> Config:
         total_kimg=100000,
         snapshot_kimg=200,
         d_regularizers={"r1": {"interval": 16, "gamma": 0.01}},
-        g_optimizer=adam,
+        g_optimizer=g_adam,
         d_optimizer=adam,
         ema=EmaConfig(half_life_kimg=500.0, rampup=0.05),
         augment=AugmentConfig(policy="ada", preset="bgc", target=0.6),

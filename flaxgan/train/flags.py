@@ -19,9 +19,9 @@ from flaxgan.train.recipe import load_recipe, recipe_name
 
 DRY_RUN_KINDS = ("table", "compile")
 
-TRAINER_SETTINGS_HELP = {
-    "interval": "steps between two applications; 1 adds it to the main loss of every step",
-    "batch_shrink": "it sees the first 1/batch_shrink of the images",
+TRAINER_SETTINGS_TYPES = {
+    "interval": (int | None, "steps between two optimizer steps of its own; None adds it to the main loss"),
+    "batch_shrink": (int, "it sees the first 1/batch_shrink of the images"),
 }
 
 
@@ -112,8 +112,9 @@ def _schema(function: Callable, values: dict[str, Any]) -> type:
     for name in values:
         if name == "name":
             continue
-        kind = parameters[name].annotation if name in parameters else int
-        text = described.get(name) or TRAINER_SETTINGS_HELP.get(name, "")
+        kind, text = TRAINER_SETTINGS_TYPES.get(name, (None, ""))
+        kind = parameters[name].annotation if name in parameters else kind
+        text = described.get(name) or text
         fields.append((name, Annotated[kind, tyro.conf.arg(help=text)]))
     return dataclasses.make_dataclass(function.__name__, fields, frozen=True)
 

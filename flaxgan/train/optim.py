@@ -56,7 +56,7 @@ def lazy_ratio(regularizers: dict[str, dict]) -> float:
     Reference: Karras et al. 2020b (StyleGAN2), appendix B, "Lazy regularization".
     """
     intervals = [settings["interval"] for settings in regularizers.values()]
-    return 1.0 / (1.0 + sum(1.0 / interval for interval in intervals if interval > 1))
+    return 1.0 / (1.0 + sum(1.0 / interval for interval in intervals if interval is not None))
 
 
 def lazy(config: OptimizerConfig, ratio: float) -> OptimizerConfig:

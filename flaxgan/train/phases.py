@@ -68,10 +68,10 @@ def build(setup: Setup) -> tuple[Phase, ...]:
 def _network_phases(setup: Setup, network: str, adversarial: terms.Loss, losses: dict[str, terms.Loss]):
     """The main phase, with the regularizers of every step in it, and a phase of its own for each lazy regularizer."""
     settings = getattr(setup.config, f"{network}_regularizers")
-    in_main = [loss for name, loss in losses.items() if settings[name]["interval"] == 1]
+    in_main = [loss for name, loss in losses.items() if settings[name]["interval"] is None]
     yield _phase(setup, network, "main", terms.total([adversarial, *in_main]), interval=1)
     for name, loss in losses.items():
-        if settings[name]["interval"] > 1:
+        if settings[name]["interval"] is not None:
             yield _phase(setup, network, name, loss, interval=settings[name]["interval"])
 
 

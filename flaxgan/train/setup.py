@@ -15,7 +15,7 @@ from flaxgan.train import optim
 from flaxgan.train.inputs import LabelSampler, label_sampler
 from flaxgan.types import Gan
 
-TRAINER_SETTINGS = {"g_regularizers": {"interval": 1, "batch_shrink": 1}, "d_regularizers": {"interval": 1}}
+TRAINER_SETTINGS = {"g_regularizers": {"interval": None, "batch_shrink": 1}, "d_regularizers": {"interval": None}}
 """Settings of a network's regularizers that the trainer itself uses, with their defaults."""
 
 SUPPLIED = {
@@ -133,10 +133,8 @@ def _complete_regularizers(field: str, chosen: dict[str, dict[str, Any]]) -> dic
         _check_supplied(field, name)
         _check_names(f"{field}.{name}", settings, {*TRAINER_SETTINGS[field], *regularizer_settings(name)})
         completed[name] = {**TRAINER_SETTINGS[field], **_defaults(function), **settings}
-        for setting in TRAINER_SETTINGS[field]:
-            value = completed[name][setting]
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"config.{field}.{name}.{setting}: found {value!r}, allowed: a whole number from 1")
+        for setting, default in TRAINER_SETTINGS[field].items():
+            _check_count(f"{field}.{name}.{setting}", completed[name][setting], optional=default is None)
     return completed
 
 
@@ -158,6 +156,14 @@ def _preset(name: str) -> augment.AugmentSpec:
         return augment.preset(name)
     except ValueError as error:
         raise ValueError(f"config.augment.preset: {error}") from error
+
+
+def _check_count(field: str, value: Any, *, optional: bool) -> None:
+    if value is None and optional:
+        return
+    if not isinstance(value, int) or value < 1:
+        allowed = "a whole number from 1, or None" if optional else "a whole number from 1"
+        raise ValueError(f"config.{field}: found {value!r}, allowed: {allowed}")
 
 
 def _options(build: Callable) -> set[str]:

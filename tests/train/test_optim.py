@@ -33,7 +33,15 @@ def _moved(optimizer: optax.GradientTransformation, gradients: list[np.ndarray])
 
 @pytest.mark.parametrize(
     "intervals, ratio",
-    [([], 1), ([1], 1), ([16], 16 / 17), ([4], 4 / 5), ([1, 4], 4 / 5), ([2, 4], 1 / (1 + 1 / 2 + 1 / 4))],
+    [
+        ([], 1),
+        ([None], 1),
+        ([1], 1 / 2),
+        ([16], 16 / 17),
+        ([4], 4 / 5),
+        ([None, 4], 4 / 5),
+        ([2, 4], 1 / (1 + 1 / 2 + 1 / 4)),
+    ],
 )
 def test_lazy_ratio_is_the_main_loss_share_of_the_steps(intervals, ratio):
     assert optim.lazy_ratio({str(k): {"interval": k} for k in intervals}) == pytest.approx(ratio, rel=1e-15)

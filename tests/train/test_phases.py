@@ -158,7 +158,7 @@ def test_a_lazy_regularizer_counts_interval_times():
 
 def test_a_regularizer_of_every_step_joins_the_main_phase():
     separate = small_gans.setup_of(optimizer=DESCENT, d_regularizers={"r1": {"interval": 2, "gamma": 1.0}})
-    joined = small_gans.setup_of(optimizer=DESCENT, d_regularizers={"r1": {"interval": 1, "gamma": 1.0}})
+    joined = small_gans.setup_of(optimizer=DESCENT, d_regularizers={"r1": {"interval": None, "gamma": 1.0}})
     assert list(_by_name(joined)) == ["g_main", "d_main"]
     state, reals = small_gans.init(joined), small_gans.reals()
     inputs = jax.jit(_by_name(joined)["d_main"].draw)(jax.random.key(0))

@@ -27,7 +27,7 @@ def test_name_is_the_file_and_the_variant(recipe, name):
 def test_recipe_is_completed_with_the_defaults_of_the_code_that_it_names(tmp_path):
     config = load_recipe(_recipe(tmp_path, GOOD))
     assert config.network["z_dim"] == 4 and config.network["w_dim"] == 512
-    assert config.d_regularizers == {"r1": {"interval": 1, "gamma": 3.0}}
+    assert config.d_regularizers == {"r1": {"interval": None, "gamma": 3.0}}
 
 
 def test_variant_is_what_get_config_is_called_with():
