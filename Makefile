@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXTRA ?=
 QUICKSTART ?= runs/quickstart
+WORKERS ?= 2
 
 .PHONY: install quickstart test lint format clean
 
@@ -27,7 +28,7 @@ quickstart: .venv/.installed
 	$(BIN)/python train.py --config configs/quickstart.py --workdir $(QUICKSTART)
 
 test: .venv/.installed-dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

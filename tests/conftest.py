@@ -12,6 +12,8 @@ ROOT = pathlib.Path(__file__).parent.parent
 # Read when jax is imported. Programs are kept between sessions, and shared with subprocesses.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+# The programs are small and run a few times each: most of a test's time is their compilation.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 sys.path.insert(0, str(ROOT))  # For `import train`, however pytest is started.
 
 

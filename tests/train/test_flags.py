@@ -133,7 +133,7 @@ def test_help_shows_the_command_and_with_a_recipe_every_field(capsys):
         "width of the latent z. (default: 8)",
         "--config.g_regularizers.path_length.batch_shrink INT",
         "weight of the penalty. (default: 0.1)",
-        "steps between two applications",
+        "steps between two optimizer steps of its own",
     ):
         assert text in printed
 
