@@ -12,7 +12,8 @@ from flaxgan.augment.spec import AugmentSpec
 def augment(images: jax.Array, draws: Draws, p: jax.Array | float, spec: AugmentSpec) -> jax.Array:
     """Augments a batch of images; every image with its own transformation, which does not depend on the others.
 
-    For given draws the result is an affine function of the images, so that derivatives of every order exist.
+    For given draws the result is an affine function of the images, so that derivatives of every order exist, in forward
+    and reverse direction. Under jit the batch may be sharded: nothing is communicated. jax.vmap is not supported.
 
     Args:
       images: float32 or float64 [N, H, W, C], real or generated, in [-1, 1]. Any height, width and number of channels.

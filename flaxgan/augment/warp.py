@@ -2,8 +2,8 @@
 
 The parts are linear in the images, so that derivatives of any order exist. Forms, and why:
 
-- The FIR filters are weighted sums of shifted slices. Their transposes are given by hand: what autodiff makes of them
-  is 4 to 5 times slower on CPU.
+- The FIR filters are weighted sums of shifted slices. Their transposes are given by hand (`linear_call`): what autodiff
+  makes of them is 4 to 5 times slower on CPU. The price is that jax.vmap has no rule for them; use the batch axis.
 - The bilinear sampling is four gathers of pixels, [N, 2H + 10, 2W + 10] each, that compilers fuse with the weighting;
   its transpose is four scatters. Nothing larger than the upsampled image is kept. Gathers are slow on a TPU, but an
   affine map has no form as a product of small matrices that gives the same numbers. On a GPU the scatters add in any
