@@ -49,7 +49,7 @@ def _separate_static(f: np.ndarray, gain: float) -> tuple[list[float], list[floa
         return (exact * gain).tolist(), exact.tolist()
     vertical, horizontal, total = exact.sum(axis=1), exact.sum(axis=0), exact.sum()
     largest = np.abs(exact).max()
-    if abs(total) < 1e-3 * largest:  # Row and column sums say little about such a filter.
+    if abs(total) <= 1e-3 * largest:  # Row and column sums say little about such a filter.
         return None
     rounding = 4 * np.finfo(f.dtype).eps * largest
     if np.abs(np.outer(vertical, horizontal) / total - exact).max() > rounding:

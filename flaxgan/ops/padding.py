@@ -1,5 +1,8 @@
 """Factors and paddings of images: how they are written and how they are applied."""
 
+import operator
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -13,9 +16,7 @@ def parse_factor(factor: Factor, name: str) -> tuple[int, int]:
     Raises:
       ValueError: if it is neither, or below 1; `name` is the argument's name for the message.
     """
-    pair = _ints(factor)
-    if len(pair) == 1:
-        pair = pair * 2
+    pair = _ints(factor if isinstance(factor, tuple | list) else (factor, factor))
     if len(pair) != 2 or min(pair) < 1:
         raise ValueError(f"{name}: found {factor!r}, allowed: an int or (x, y), at least 1")
     return pair
@@ -27,9 +28,7 @@ def parse_padding(padding: Padding) -> tuple[int, int, int, int]:
     Raises:
       ValueError: if it is none of these.
     """
-    values = _ints(padding)
-    if len(values) == 1:
-        return values * 4
+    values = _ints(padding if isinstance(padding, tuple | list) else (padding,) * 4)
     if len(values) == 2:
         x, y = values
         return (x, x, y, y)
@@ -55,9 +54,8 @@ def pad_image(x: jax.Array, padding: tuple[int, int, int, int]) -> jax.Array:
     return jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (y0, y1, 0), (x0, x1, 0), (0, 0, 0)))
 
 
-def _ints(value) -> tuple[int, ...]:
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    # An np.integer counts as an int; a bool or a float does not.
-    if any(isinstance(item, bool) or not hasattr(item, "__index__") for item in values):
+def _ints(values: Sequence) -> tuple[int, ...]:
+    """The values as ints, or () if one of them is none. An np.integer counts as an int; a bool or a float does not."""
+    if any(isinstance(value, bool) or not hasattr(value, "__index__") for value in values):
         return ()
-    return tuple(item.__index__() for item in values)
+    return tuple(operator.index(value) for value in values)

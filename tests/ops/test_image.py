@@ -1,0 +1,60 @@
+"""Images between uint8 and float."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flaxgan.ops.image import to_float, to_uint8, to_uint8_rounded
+
+LEVELS = np.arange(256, dtype=np.uint8)
+
+
+def test_range_of_floats():
+    x = to_float(LEVELS)
+    assert x.dtype == jnp.float32
+    np.testing.assert_allclose(x, LEVELS / 127.5 - 1, atol=1e-7)
+    assert (x[0], x[255]) == (-1, 1)
+
+
+def test_rounding_undoes_to_float():
+    np.testing.assert_array_equal(to_uint8_rounded(to_float(LEVELS)), LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("x", "truncated", "rounded"),
+    [(-1, 0, 0), (1, 255, 255), (0, 128, 128), (-2, 0, 0), (2, 255, 255), (-0.5, 64, 64), (0.5, 191, 191)],
+)
+def test_values(x, truncated, rounded):
+    assert to_uint8(jnp.float32(x)) == truncated
+    assert to_uint8_rounded(jnp.float32(x)) == rounded
+
+
+def test_truncation_and_rounding_differ():
+    x = jnp.float32(100.75 / 127.5 - 1)
+    assert (int(to_uint8(x)), int(to_uint8_rounded(x))) == (101, 101)
+    x = jnp.float32(100.4 / 127.5 - 1)
+    assert (int(to_uint8(x)), int(to_uint8_rounded(x))) == (100, 100)
+    x = jnp.float32(100.6 / 127.5 - 1)
+    assert (int(to_uint8(x)), int(to_uint8_rounded(x))) == (101, 101)
+
+
+@pytest.mark.parametrize("convert", [to_uint8, to_uint8_rounded])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_half_precision_is_widened_first(convert, dtype):
+    x = jnp.asarray(np.linspace(-1.1, 1.1, 50), dtype)
+    np.testing.assert_array_equal(convert(x), convert(x.astype(jnp.float32)))
+
+
+@pytest.mark.parametrize("convert", [to_uint8, to_uint8_rounded])
+def test_jit_equals_eager_and_gives_uint8(convert):
+    x = jnp.linspace(-1.1, 1.1, 1001)
+    y = convert(x)
+    assert y.dtype == jnp.uint8
+    np.testing.assert_array_equal(jax.jit(convert)(x), y)
+
+
+@pytest.mark.parametrize(("convert", "dtype"), [(to_float, np.float32), (to_uint8, np.uint8), (to_uint8_rounded, int)])
+def test_refuses_other_dtypes(convert, dtype):
+    with pytest.raises(ValueError, match=r"^images: found"):
+        convert(np.zeros((2, 2), dtype))
