@@ -91,17 +91,23 @@ def train_elsewhere(arguments: list[str], *, devices: int = 1) -> Outcome:
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
+_quick = 0
+
+
 @contextlib.contextmanager
 def quick_compilation() -> Iterator[None]:
     """Less optimization, which tiny programs do not miss. Other settings that a program made are undone afterwards."""
     import jax
 
+    global _quick
     precision = jax.config.jax_default_matmul_precision
+    _quick += 1
     jax.config.update("jax_disable_most_optimizations", True)
     try:
         yield
     finally:
-        jax.config.update("jax_disable_most_optimizations", False)
+        _quick -= 1
+        jax.config.update("jax_disable_most_optimizations", _quick > 0)
         jax.config.update("jax_default_matmul_precision", precision)
 
 
