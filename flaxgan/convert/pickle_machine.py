@@ -15,7 +15,13 @@ MAX_OPERATIONS = 1_000_000
 
 
 class PickleRefused(ValueError):
-    """A file that is not a network pickle of the documented form, or that asks for something it must not have."""
+    """A file that is not a network pickle of the documented form, or that asks for something it must not have.
+
+    Its message may hold words of the file; what a terminal would not print is escaped.
+    """
+
+    def __init__(self, message: str):
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
 
 
 @dataclasses.dataclass(frozen=True)
