@@ -51,7 +51,7 @@ def _separate_static(f: np.ndarray, gain: float) -> tuple[list[float], list[floa
     largest = np.abs(exact).max()
     if abs(total) <= 1e-3 * largest:  # Row and column sums say little about such a filter.
         return None
-    rounding = 4 * np.finfo(f.dtype).eps * largest
+    rounding = np.finfo(f.dtype).eps * largest
     if np.abs(np.outer(vertical, horizontal) / total - exact).max() > rounding:
         return None
     return (vertical * gain).tolist(), (horizontal / total).tolist()
