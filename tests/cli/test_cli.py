@@ -1,0 +1,31 @@
+import pytest
+import tiny_runs
+
+from flaxgan import cli, lookup
+
+
+def test_every_module_is_a_subcommand_with_help():
+    general = tiny_runs.flaxgan("--help")
+    assert general.code == 0
+    for name in lookup.module_names(cli):
+        command = name.replace("_", "-")
+        assert command in general.out
+        shown = tiny_runs.flaxgan(command, "--help")
+        assert shown.code == 0
+        summary = lookup.module(cli, name).__doc__.splitlines()[0]
+        assert " ".join(summary.split()) in " ".join(shown.out.split())
+
+
+@pytest.mark.parametrize("arguments", [[], ["generat"], ["generate"], ["inspect", "a", "--jsn"]])
+def test_what_cannot_be_parsed_ends_with_code_2_and_the_usage(arguments):
+    outcome = tiny_runs.flaxgan(*arguments)
+    assert outcome.code == 2 and "usage: flaxgan" in outcome.err
+
+
+def test_a_mistake_is_one_message_and_on_request_a_traceback(tmp_path, monkeypatch):
+    outcome = tiny_runs.flaxgan("inspect", tmp_path)
+    assert outcome.code == 1 and outcome.out == ""
+    assert outcome.err == f"error: {tmp_path}: holds no checkpoint; allowed: a run folder or a checkpoint in it\n"
+    monkeypatch.setenv("FLAXGAN_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="holds no checkpoint"):
+        tiny_runs.flaxgan("inspect", tmp_path)

@@ -1,0 +1,29 @@
+import jax
+import numpy as np
+import pytest
+
+from flaxgan.train import checkpoint, trained
+from flaxgan.train.state import Average
+
+
+def test_average_and_networks_of_a_run(tiny_run):
+    loaded = trained.load(tiny_run.workdir)
+    arrays = checkpoint.read_all(checkpoint.locate(tiny_run.workdir))["ema"]
+    assert isinstance(loaded.average, Average)
+    jax.tree.map(np.testing.assert_array_equal, loaded.average.params, arrays["params"])
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(loaded.average))
+    assert loaded.config.data.resolution == (8, 8) and loaded.gan.num_classes == 2
+    z, labels = np.zeros((1, 8), np.float32), np.zeros(1, np.int32)
+    images = loaded.gan.generator.apply(loaded.variables, z, labels, noise_mode="const")
+    assert images.shape == (1, 8, 8, 3) and np.all(np.isfinite(images))
+
+
+def test_one_checkpoint_of_a_run(tiny_run):
+    first, last = (trained.load(tiny_run.workdir / "checkpoints" / step) for step in ("6", "12"))
+    same = jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), first.average.params, last.average.params)
+    assert not any(jax.tree.leaves(same))
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no checkpoint"):
+        trained.load(tmp_path)
