@@ -58,8 +58,7 @@ class Checkpoints:
         """
         wanted = serialization.to_state_dict(target)
         folder = self._folder / str(step)
-        metadata = _metadata(folder)
-        _check_shapes({**metadata["train"], "ema": metadata["ema"]}, wanted, folder)
+        _check_shapes(read_shapes(folder), wanted, folder)
         wanted = jax.tree.map(_abstract, wanted)
         ema = wanted.pop("ema")
         items = ocp.args.Composite(train=ocp.args.StandardRestore(wanted), ema=ocp.args.StandardRestore(ema))
@@ -93,8 +92,18 @@ def locate(path: epath.PathLike) -> epath.Path:
     return folder / str(max(steps))
 
 
+def exists(path: epath.PathLike) -> bool:
+    """Whether `locate` finds a checkpoint."""
+    try:
+        locate(path)
+    except ValueError:
+        return False
+    return True
+
+
 def read_config(folder: epath.Path) -> Config:
     """The config of the run that a checkpoint belongs to."""
+    _require_complete(folder, (folder / "config").exists())
     with _reader() as reader:
         found = reader.restore(folder.absolute(), args=ocp.args.Composite(config=ocp.args.JsonRestore()))
     return from_json(json.dumps(found["config"]))
@@ -109,6 +118,12 @@ def read_all(folder: epath.Path) -> Arrays:
     """Every array of a checkpoint."""
     found = _read(folder, "train", "ema")
     return {**found["train"], "ema": found["ema"]}
+
+
+def read_shapes(folder: epath.Path) -> Arrays:
+    """The shape and dtype of every array of a checkpoint, without reading the arrays."""
+    metadata = _metadata(folder)
+    return {**metadata["train"], "ema": metadata["ema"]}
 
 
 def digest(arrays: Arrays) -> str:
@@ -142,8 +157,15 @@ def _read(folder: epath.Path, *items: str) -> dict[str, Arrays]:
 
 def _metadata(folder: epath.Path) -> dict[str, Arrays]:
     with _reader() as reader:
-        found = reader.metadata(folder.absolute()).item_metadata
-        return {item: found[item].tree for item in ("train", "ema")}
+        items = dict(reader.metadata(folder.absolute()).item_metadata)
+    found = {item: items[item].tree for item in ("train", "ema") if items.get(item) is not None}
+    _require_complete(folder, len(found) == 2)
+    return found
+
+
+def _require_complete(folder: epath.Path, is_complete: bool) -> None:
+    if not is_complete:
+        raise ValueError(f"{folder}: not a checkpoint, or not a complete one; allowed: one that a run has saved")
 
 
 def _abstract(array: Any) -> jax.ShapeDtypeStruct:

@@ -56,7 +56,8 @@ def _new(run: Run) -> TrainState:
     if not run.config.init_from:
         return state
     state, report = transfer.load_networks(state, run.config.init_from)
-    logs.say(f"starting from {run.config.init_from}: " + "\n".join(report.lines()))
+    for line in (f"starting from {run.config.init_from}", *report.lines()):
+        logs.say(line)
     return state
 
 

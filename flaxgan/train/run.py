@@ -11,7 +11,8 @@ from flaxgan import lookup
 from flaxgan.config import Config, DataConfig
 from flaxgan.data import open_source, pipeline
 from flaxgan.data.source import Source
-from flaxgan.train import checkpoint, devices, measures, run_folder
+from flaxgan.train import checkpoint, devices, measures, run_folder, transfer
+from flaxgan.train import compile as compilation
 from flaxgan.train import setup as setups
 
 
@@ -60,8 +61,8 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
         constrain=devices.constrain_batch(mesh),
     )
     devices.check_batch(config, setup.gan)
-    if config.init_from:
-        _check_init_from(config.init_from)
+    if config.init_from and not checkpoint.exists(run_folder.RunFolder(epath.Path(workdir)).checkpoints):
+        transfer.check(compilation.abstract_state(setup, mesh), config.init_from)
     folder = run_folder.open_run(workdir, config, write=jax.process_index() == 0)
     reals = pipeline.all_images(source) if makers else ()
     made = tuple(make(*reals, num_classes=data.num_classes, seed=config.seed) for make in makers)
@@ -74,13 +75,6 @@ def _open(data: DataConfig) -> Source:
         return open_source(data.source, data.path, **shape)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}\n{data.hint}".strip()) from error
-
-
-def _check_init_from(path: str) -> None:
-    try:
-        checkpoint.locate(path)
-    except ValueError as error:
-        raise ValueError(f"config.init_from: {error}") from None
 
 
 def _measure_maker(name: str):

@@ -1,6 +1,7 @@
 """Transfer learning: starting from the networks of another run, as far as they fit."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,28 +12,33 @@ from flax import serialization, traverse_util
 from flaxgan.train import checkpoint
 from flaxgan.train.state import TrainState
 
-_PARTS = ("g/params", "g/variables", "d/params", "d/variables", "ema/params", "ema/variables")
+PARTS = ("g/params", "g/variables", "d/params", "d/variables", "ema/params", "ema/variables")
+"""What is taken over of a train state."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of each array, by name.
+    """What becomes of each array, by name.
 
     Attributes:
       loaded: taken from the other run.
       skipped: in the other run only, or of another shape there, with the reason.
-      initialized: not found in the other run: as freshly initialized.
+      initialized: not found in the other run, or skipped: as freshly initialized.
     """
 
     loaded: list[str]
     skipped: dict[str, str]
     initialized: list[str]
 
-    def lines(self) -> list[str]:
+    def lines(self) -> Iterator[str]:
         """The report for a person to read."""
-        summary = f"{len(self.loaded)} arrays loaded, {len(self.skipped)} skipped, {len(self.initialized)} new"
-        skipped = [f"  skipped: {name} ({reason})" for name, reason in self.skipped.items()]
-        return [summary, *skipped, *(f"  newly initialized: {name}" for name in self.initialized)]
+        yield f"{len(self.loaded)} arrays loaded, {len(self.skipped)} skipped, {len(self.initialized)} new"
+        for part in PARTS:
+            loaded, new = (sum(_is_in(part, name) for name in names) for names in (self.loaded, self.initialized))
+            if loaded + new:
+                yield f"  loaded: {loaded} of {loaded + new} arrays of {part}"
+        yield from (f"  skipped: {name} ({reason})" for name, reason in self.skipped.items())
+        yield from (f"  newly initialized: {name}" for name in self.initialized)
 
 
 def load_networks(state: TrainState, path: epath.PathLike) -> tuple[TrainState, Report]:
@@ -48,24 +54,40 @@ def load_networks(state: TrainState, path: epath.PathLike) -> tuple[TrainState, 
     Raises:
       ValueError: if there is no checkpoint, or nothing in it fits.
     """
-    folder = checkpoint.locate(path)
-    found = _networks(checkpoint.read_all(folder))
-    tree = serialization.to_state_dict(state)
-    own = _networks(tree)
-    report = _compare(own, found)
-    if not any("params" in name for name in report.loaded):
-        raise ValueError(f"config.init_from: no parameter of {folder} has the name and shape of one of this run")
-    flat = traverse_util.flatten_dict(tree, sep="/", keep_empty_nodes=True)
+    report = check(state, path)
+    found = _networks(checkpoint.read_all(checkpoint.locate(path)))
+    flat = traverse_util.flatten_dict(serialization.to_state_dict(state), sep="/", keep_empty_nodes=True)
     for name in report.loaded:
-        flat[name] = jax.device_put(np.asarray(found[name]), own[name].sharding)
-    tree = traverse_util.unflatten_dict(flat, sep="/")
-    return serialization.from_state_dict(state, tree), report
+        flat[name] = jax.device_put(np.asarray(found[name]), flat[name].sharding)
+    return serialization.from_state_dict(state, traverse_util.unflatten_dict(flat, sep="/")), report
+
+
+def check(state: TrainState, path: epath.PathLike) -> Report:
+    """What `load_networks` does, from shapes alone.
+
+    Args:
+      state: a state of the new run; ShapeDtypeStruct leaves will do.
+      path: see `load_networks`.
+
+    Raises:
+      ValueError: if there is no checkpoint, or nothing in it fits.
+    """
+    try:
+        folder = checkpoint.locate(path)
+        found = _networks(checkpoint.read_shapes(folder))
+    except ValueError as error:
+        raise ValueError(f"config.init_from: {error}") from None
+    report = _compare(_networks(serialization.to_state_dict(state)), found)
+    if not any("/params/" in name for name in report.loaded):
+        allowed = "a run of which at least one parameter has the name and shape of one of this run"
+        raise ValueError(f"config.init_from: found {folder}, allowed: {allowed}")
+    return report
 
 
 def _networks(tree: dict[str, Any]) -> dict[str, Any]:
     """The arrays of the networks by full name, without optimizers and counters."""
     flat = traverse_util.flatten_dict(tree, sep="/")
-    return {name: array for name, array in flat.items() if name.startswith(tuple(f"{part}/" for part in _PARTS))}
+    return {name: array for name, array in flat.items() if any(_is_in(part, name) for part in PARTS)}
 
 
 def _compare(own: dict[str, Any], found: dict[str, Any]) -> Report:
@@ -77,4 +99,8 @@ def _compare(own: dict[str, Any], found: dict[str, Any]) -> Report:
             skipped[name] = f"{tuple(array.shape)} there, {tuple(own[name].shape)} here"
         else:
             loaded.append(name)
-    return Report(loaded, skipped, [name for name in own if name not in loaded])
+    return Report(loaded, skipped, initialized=sorted(set(own) - set(loaded)))
+
+
+def _is_in(part: str, name: str) -> bool:
+    return name.startswith(f"{part}/")

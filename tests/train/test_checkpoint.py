@@ -126,6 +126,24 @@ def test_a_path_without_a_checkpoint_is_refused(tmp_path):
             checkpoint.locate(tmp_path / name)
 
 
+def test_a_folder_that_only_looks_like_a_checkpoint_is_refused(tmp_path):
+    folder = tmp_path / "checkpoints" / "3"
+    folder.mkdir(parents=True)
+    for read in (checkpoint.read_config, checkpoint.read_average, checkpoint.read_all, checkpoint.read_shapes):
+        with pytest.raises(ValueError, match="checkpoints/3: not a checkpoint, or not a complete one; allowed: "):
+            read(checkpoint.locate(tmp_path))
+
+
+def test_shapes_are_those_of_the_arrays(saved):
+    folder = checkpoint.locate(saved[0])
+    shapes = lambda arrays: jax.tree.map(lambda array: (tuple(array.shape), array.dtype), arrays)
+    assert shapes(checkpoint.read_shapes(folder)) == shapes(checkpoint.read_all(folder))
+
+
+def test_whether_there_is_a_checkpoint(saved, tmp_path):
+    assert checkpoint.exists(saved[0]) and not checkpoint.exists(tmp_path)
+
+
 def test_digest_is_sha256_over_names_types_shapes_and_bytes():
     arrays = {"b": np.arange(3, dtype=np.int32), "a": {"c": np.float32([[1, 2]])}}
     text = [b"a/c float32 (1, 2)\n", np.float32([[1, 2]]).tobytes(), b"b int32 (3,)\n", arrays["b"].tobytes()]
