@@ -5,6 +5,7 @@ Command:    python train.py --config configs/quickstart.py     (or `make quickst
 Data:       none to get: they ship inside scikit-learn.
 Hardware:   2 CPU cores, a few minutes.
 Published:  none; the figures this recipe reaches are in the README.
+Reproduced: nothing to reproduce.
 
 What keeps variety inside the classes. With about 0.13 M parameters in each network and 1,797 images, StyleGAN2's own
 settings learn ten good digits and then repeat them: at 48 to 64 kimg agreement was .99, recall .12 to .18, for R1 gamma
