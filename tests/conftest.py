@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import tiny_runs
+from golden_report import pytest_terminal_summary as pytest_terminal_summary
 
 ROOT = pathlib.Path(__file__).parent.parent
 
