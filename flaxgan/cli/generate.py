@@ -39,7 +39,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.cutoff is not None and arguments.cutoff < 0:
         raise ValueError(f"--cutoff: found {arguments.cutoff}, allowed: at least 0")
     trained = load(arguments.run_path)
-    images = images_of_seeds(trained, seeds, arguments)
+    with jax.default_matmul_precision(trained.config.matmul_precision):
+        images = images_of_seeds(trained, seeds, arguments)
     out = epath.Path(arguments.out)
     if out.suffix == ".png":
         out.parent.mkdir(parents=True, exist_ok=True)
