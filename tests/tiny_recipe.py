@@ -33,7 +33,7 @@ VARIANTS = {
     # Four channels, not square, without labels, adaptive augmentation.
     "rgba": {
         "data": DataConfig(source="zip", resolution=(8, 12), channels=4, mirror=True),
-        "augment": AugmentConfig(policy="ada", preset="blit", interval=2, adjust_kimg=0.1),
+        "augment": AugmentConfig(policy="ada", preset="cutout", interval=2, adjust_kimg=0.1),
     },
 }
 

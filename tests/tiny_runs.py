@@ -72,6 +72,17 @@ def flaxgan(*arguments: object) -> Outcome:
     return _outcome(lambda: cli.main([str(argument) for argument in arguments]))
 
 
+def images(trained, z: np.ndarray, labels: np.ndarray | None, **options) -> np.ndarray:
+    """What a loaded generator makes, float [N, H, W, C], by one call of it."""
+    import jax
+
+    make = lambda z, labels: trained.gan.generator.apply(
+        trained.variables, z, labels, rngs={"noise": jax.random.key(0)}, **options
+    )
+    with quick_compilation():
+        return np.asarray(jax.jit(make)(z, labels))
+
+
 def environment(*, devices: int = 1) -> dict[str, str]:
     """The environment of a subprocess on the CPU with so many virtual devices."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"

@@ -57,7 +57,7 @@ def test_images_are_those_of_the_average_for_numpy_latents_and_seed_modulo_class
     seeds = [0, 1, 2, 3, 4, 7]
     z = np.stack([np.random.RandomState(seed).randn(8) for seed in seeds]).astype(np.float32)
     labels = np.array([seed % 2 for seed in seeds], np.int32)
-    expected = run.gan.generator.apply(run.variables, z, labels, noise_mode="const")
+    expected = tiny_runs.images(run, z, labels, noise_mode="const")
     assert found.shape == (6, 8, 8, 3)
     # The compiled program may round the other way.
     assert np.abs(found - np.asarray(to_uint8(expected), int)).max() <= 1
@@ -88,9 +88,9 @@ def test_psi_of_zero_gives_the_average_image_and_one_changes_nothing(images_of):
 def test_noise_mode_is_that_of_the_generator(mode, tiny_run, images_of):
     run = trained.load(tiny_run.workdir)
     z = np.stack([np.random.RandomState(seed).randn(8) for seed in range(4)]).astype(np.float32)
-    labels, rngs = np.arange(4, dtype=np.int32) % 2, {"noise": jax.random.key(0)}
+    labels = np.arange(4, dtype=np.int32) % 2
     expected = {
-        other: np.asarray(to_uint8(run.gan.generator.apply(run.variables, z, labels, noise_mode=other, rngs=rngs)), int)
+        other: np.asarray(to_uint8(tiny_runs.images(run, z, labels, noise_mode=other)), int)
         for other in ("const", "none", "random")
     }
     found = images_of("0-3", f"--noise-mode={mode}")

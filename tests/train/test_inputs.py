@@ -63,7 +63,7 @@ def test_mixing_does_not_change_the_other_draws():
 
 
 def test_augmentation_draws_are_independent_between_rounds():
-    spec = augment.preset("geom")
+    spec = augment.preset("cutout")
     draws = inputs.draw_augmentation(jax.random.key(0), spec, (2, 3), (8, 8, 3))
     leaves = jax.tree.leaves(draws)
     assert leaves and all(leaf.shape[:2] == (2, 3) for leaf in leaves)

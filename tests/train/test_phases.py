@@ -47,7 +47,7 @@ def setup():
 @pytest.fixture(scope="module")
 def augmented(setup):
     """The same with augmentation."""
-    return dataclasses.replace(setup, augment_spec=augment.preset("blit"))
+    return dataclasses.replace(setup, augment_spec=augment.preset("cutout"))
 
 
 def test_order_is_g_its_regularizers_d_its_regularizers(setup):

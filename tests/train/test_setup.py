@@ -34,7 +34,7 @@ def test_labels_follow_the_data_or_are_balanced(config):
 
 
 def test_augmentation_is_that_of_the_preset(config):
-    augmenting = dataclasses.replace(config, augment=AugmentConfig(policy="fixed", preset="blit", p=0.5))
+    augmenting = dataclasses.replace(config, augment=AugmentConfig(policy="fixed", preset="cutout", p=0.5))
     assert setup.build(augmenting, SHAPE).augment_spec is not None
 
 

@@ -98,7 +98,7 @@ def test_total_adds_the_values_and_hands_the_state_on():
 def test_real_images_are_augmented_for_the_discriminator_and_its_penalty(setup, inputs):
     """With p = 0 the losses are those without augmentation, with p = 1 they are not."""
     state, reals = small_gans.init(setup), small_gans.reals()
-    spec = augment.preset("blit")
+    spec = augment.preset("cutout")
     augmenting = dataclasses.replace(setup, augment_spec=spec)
     draws = augment.draw(jax.random.key(5), spec, small_gans.BATCH_SIZE, small_gans.IMAGE_SHAPE)
     inputs = inputs.replace(fake_draws=draws, real_draws=draws)

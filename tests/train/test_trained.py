@@ -1,6 +1,7 @@
 import jax
 import numpy as np
 import pytest
+import tiny_runs
 
 from flaxgan.train import checkpoint, trained
 from flaxgan.train.state import Average
@@ -14,7 +15,7 @@ def test_average_and_networks_of_a_run(tiny_run):
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(loaded.average))
     assert loaded.config.data.resolution == (8, 8) and loaded.gan.num_classes == 2
     z, labels = np.zeros((1, 8), np.float32), np.zeros(1, np.int32)
-    images = loaded.gan.generator.apply(loaded.variables, z, labels, noise_mode="const")
+    images = tiny_runs.images(loaded, z, labels, noise_mode="const")
     assert images.shape == (1, 8, 8, 3) and np.all(np.isfinite(images))
 
 
