@@ -82,7 +82,7 @@ class OptimizerConfig:
     """One network's optimizer, a name and arguments of `flaxgan.train.optim`."""
 
     name: str = "adam"
-    """adam, the only optimizer of the recipes so far."""
+    """Update rule: adam, rmsprop (b2 is its decay) or sgd."""
     learning_rate: float = 0.002
     """Step size, before the correction for lazy regularization."""
     b1: float = 0.0
@@ -91,9 +91,17 @@ class OptimizerConfig:
     """Decay of the second moment."""
     eps: float = 1e-8
     """Added to the root of the second moment."""
+    rampup_kimg: float = 0.0
+    """Thousands of images over which the learning rate rises to its value."""
+    decay: Literal["none", "linear", "cosine"] = "none"
+    """How the learning rate falls to 0 at total_kimg."""
+    decay_start_kimg: float = 0.0
+    """Thousands of images after which it begins to fall."""
 
     def __post_init__(self):
         _require_types(self, "optimizer.")
+        _require(self.rampup_kimg >= 0, "optimizer.rampup_kimg", self.rampup_kimg, "0 or more")
+        _require(self.decay_start_kimg >= 0, "optimizer.decay_start_kimg", self.decay_start_kimg, "0 or more")
         _require(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0")
         _require(0 <= self.b1 < 1, "optimizer.b1", self.b1, "in [0, 1)")
         _require(0 <= self.b2 < 1, "optimizer.b2", self.b2, "in [0, 1)")
@@ -108,9 +116,15 @@ class EmaConfig:
     """Thousands of images after which an old weight counts half."""
     rampup: float | None = None
     """Half-life as a share of the images seen so far while that is shorter; None is off."""
+    decay: float | None = None
+    """Share of the old average that each step keeps, instead of a half-life; None uses the half-life."""
+    start_kimg: float = 0.0
+    """Thousands of images before which the average is a copy of the generator."""
 
     def __post_init__(self):
         _require_types(self, "ema.")
+        _require(self.decay is None or 0 <= self.decay < 1, "ema.decay", self.decay, "None or in [0, 1)")
+        _require(self.start_kimg >= 0, "ema.start_kimg", self.start_kimg, "0 or more")
         _require(self.half_life_kimg >= 0, "ema.half_life_kimg", self.half_life_kimg, "0 or more")
         _require(self.rampup is None or self.rampup > 0, "ema.rampup", self.rampup, "None or above 0")
 
@@ -144,6 +158,53 @@ class AugmentConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class InputNoiseConfig:
+    """Noise on everything that the discriminator sees, whose strength follows its score (PGGAN, section A.1)."""
+
+    weight: float = 0.0
+    """Strength for each squared unit of the score above the threshold; 0 is off."""
+    threshold: float = 0.5
+    """Score from which on there is noise."""
+    decay: float = 0.9
+    """Share of the old score in its moving average."""
+    score: Literal["fake", "real"] = "fake"
+    """Whose mean logit is the score."""
+    clip: bool = True
+    """Whether the mean logit is clipped to [0, 1] before it is averaged."""
+
+    def __post_init__(self):
+        _require_types(self, "input_noise.")
+        _require(self.weight >= 0, "input_noise.weight", self.weight, "0 (off) or more")
+        _require(0 <= self.decay <= 1, "input_noise.decay", self.decay, "in [0, 1]")
+
+
+@dataclasses.dataclass(frozen=True)
+class GrowthConfig:
+    """Progressive growing: training begins with small images (PGGAN, section 2)."""
+
+    start_px: int | None = None
+    """Shorter side of the first stage's images in pixels; None trains the full size from the start."""
+    fade_kimg: float = 600.0
+    """Thousands of images over which each new stage is blended in; the first stage has no fade."""
+    stabilize_kimg: float = 600.0
+    """Thousands of images that each stage is trained after its fade, before the next one begins."""
+    batch_sizes: tuple[int, ...] = ()
+    """Images per step of each stage, from the first to the last; empty takes batch_size for all."""
+    learning_rates: tuple[float, ...] = ()
+    """Learning rates of both networks in each stage, likewise; empty takes those of the optimizers."""
+
+    def __post_init__(self):
+        _require_types(self, "growth.")
+        _require(self.start_px is None or self.start_px >= 2, "growth.start_px", self.start_px, "None or at least 2")
+        for field in ("fade_kimg", "stabilize_kimg"):
+            value = getattr(self, field)
+            _require(0 < value < math.inf, f"growth.{field}", value, "a finite number above 0")
+        _require(all(size >= 1 for size in self.batch_sizes), "growth.batch_sizes", self.batch_sizes, "numbers from 1")
+        rates = self.learning_rates
+        _require(all(rate > 0 for rate in rates), "growth.learning_rates", rates, "numbers above 0")
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """Everything that decides the course of a run."""
 
@@ -163,6 +224,14 @@ class Config:
     """Thousands of images between two lines of progress."""
     loss: str = "non_saturating"
     """Adversarial loss, a function of flaxgan.losses.adversarial."""
+    loss_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Keyword-only settings of the loss."""
+    d_steps: int = 1
+    """Updates of the discriminator, each on batch_size new images, for one of the generator."""
+    g_batch_size: int | None = None
+    """Images that the generator is trained on in a step; None is batch_size."""
+    update_order: Literal["g_d", "d_g", "joint"] = "g_d"
+    """Which network moves first in a step; joint: both from the same state and the same draws."""
     g_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     """Of the generator: functions of flaxgan.losses.regularizers with their arguments and `interval` in steps."""
     d_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
@@ -175,6 +244,10 @@ class Config:
     """Moving average of the generator."""
     augment: AugmentConfig = AugmentConfig()
     """Augmentation in front of the discriminator."""
+    input_noise: InputNoiseConfig = InputNoiseConfig()
+    """Noise in front of the discriminator."""
+    growth: GrowthConfig = GrowthConfig()
+    """Progressive growing, for networks that have stages."""
     style_mixing_probability: float = 0.0
     """Share of images made from two latents, crossed over at a random layer. Needs a style-based generator."""
     accumulation_rounds: int = 1
@@ -207,6 +280,13 @@ class Config:
         rounds = self.accumulation_rounds
         allowed = f"a divisor of batch_size {self.batch_size}"
         _require(rounds >= 1 and self.batch_size % rounds == 0, "accumulation_rounds", rounds, allowed)
+        _require(self.d_steps >= 1, "d_steps", self.d_steps, "at least 1")
+        g_batch = self.g_batch_size
+        allowed = f"None or a multiple of accumulation_rounds {rounds}"
+        _require(g_batch is None or (g_batch >= 1 and g_batch % rounds == 0), "g_batch_size", g_batch, allowed)
+        if self.update_order == "joint":
+            _require(self.d_steps == 1, "d_steps", self.d_steps, "1, because update_order is joint")
+            _require(g_batch in (None, self.batch_size), "g_batch_size", g_batch, "None, because update_order is joint")
         _require(self.freeze_d_layers >= 0, "freeze_d_layers", self.freeze_d_layers, "0 or more")
         _require(self.metric_images >= 1, "metric_images", self.metric_images, "at least 1")
         _require(self.keep_checkpoints >= 1, "keep_checkpoints", self.keep_checkpoints, "at least 1")

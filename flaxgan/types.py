@@ -35,6 +35,10 @@ class Gan:
       num_classes: number of classes of the labels; 0 is unconditional, and labels are then ignored.
       d_layers: parameter paths ("b256/conv0") of the discriminator's layers from image to logit, in the order in
         which freeze-D freezes them.
+      stages: (H, W) of the images of each stage of progressive growing, the full size last; empty for networks that
+        do not grow. Growing networks take the keywords `stage`, a static index (None is the last), and `alpha`, the
+        share of the newest block, a traced number.
+      encodes: whether the discriminator's features estimate the latent z that an image comes from.
     """
 
     generator: nn.Module
@@ -43,6 +47,8 @@ class Gan:
     image_shape: tuple[int, int, int]
     num_classes: int
     d_layers: tuple[str, ...] = ()
+    stages: tuple[tuple[int, int], ...] = ()
+    encodes: bool = False
 
     @property
     def has_style(self) -> bool:

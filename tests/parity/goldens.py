@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from beyond_primary import excused
 
 HERE = pathlib.Path(__file__).parent
 FOLDER = pathlib.Path(os.environ.get("FLAXGAN_GOLDENS", HERE.parent / "goldens"))
@@ -69,13 +70,15 @@ class Suite:
       float32, float64: default tolerances at the two precisions.
       whole_file: the arrays of a file make one case, called by the file's stem, with all keys and options.
       folder: where the files are.
+      shared_cases: cases that hold only what other cases read (`Case.shared`); they are not run.
     """
 
-    def __init__(self, module: str, *, float32: float, float64: float, whole_file=False, folder=None):
+    def __init__(self, module: str, *, float32: float, float64: float, whole_file=False, folder=None, shared_cases=()):
         self.module = module.rpartition(".")[2]
         self.tolerances = {"float32": float32, "float64": float64}
         self.whole_file = whole_file
         self.folder = FOLDER if folder is None else folder
+        self.shared_cases = tuple(shared_cases)
         self.kinds: list[Kind] = []
 
     def kind(self, *patterns: str, inputs: Sequence[str] = (), notes: Sequence[str] = ()):
@@ -96,8 +99,15 @@ class Suite:
     def case_ids(self) -> list[CaseId]:
         """All cases of this module's files, found in the files."""
         paths = [path for path in golden_files(self.folder) if owner(path, self.folder) == self.module]
-        names = [(path, name) for path in paths for name in _cases_of(path, self.whole_file)]
+        names = [
+            (path, name) for path in paths for name in _cases_of(path, self.whole_file) if self._is_run(path, name)
+        ]
         return [CaseId(path, name, precision) for path, name in names for precision in PRECISIONS]
+
+    def _is_run(self, path: pathlib.Path, name: str) -> bool:
+        """Whether a case has anything to compare: it is not shared, nor beyond the primary references as a whole."""
+        arrays, _ = _cases_of(path, self.whole_file)[name]
+        return name not in self.shared_cases and not (arrays and all(excused(path.stem, name, key) for key in arrays))
 
     def run(self, case_id: CaseId, record_property: Callable[[str, Any], None]) -> None:
         """Runs one case and raises AssertionError on any difference or omission.
@@ -111,6 +121,7 @@ class Suite:
             raise AssertionError(f"{case_id}: no kind of {self.module} takes this case")
         arrays, options = _cases_of(case_id.path, self.whole_file)[case_id.case]
         tolerance = self.tolerances[case_id.precision]
+        arrays = {key: array for key, array in arrays.items() if not excused(case_id.path.stem, case_id.case, key)}
         case = Case(case_id.case, case_id.precision, arrays, options, kind, tolerance, load(case_id.path)[0])
         try:
             with jax.enable_x64(case_id.precision == "float64"), jax.default_matmul_precision("highest"):

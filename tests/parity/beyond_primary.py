@@ -1,0 +1,34 @@
+"""What the golden files of the families hold beyond the primary references of each family: the one table.
+
+The files show how implementations differ. Each family has one primary reference, whose numbers must be met. A row here
+excuses values that belong to another implementation and that no option of ours reproduces, or that only show what a
+mistake would give. Everything else must be compared.
+"""
+
+import fnmatch
+from typing import NamedTuple
+
+
+class Beyond(NamedTuple):
+    """Values that are not compared.
+
+    Attributes:
+      file: stem of the golden file.
+      case: pattern of the case's name, as in a shell.
+      key: pattern of the keys.
+      reason: why.
+    """
+
+    file: str
+    case: str
+    key: str
+    reason: str
+
+
+TABLE: tuple[Beyond, ...] = ()
+
+
+def excused(file: str, case: str, key: str) -> bool:
+    """Whether a row of the table names this value."""
+    matches = lambda row: fnmatch.fnmatchcase(case, row.case) and fnmatch.fnmatchcase(key, row.key)
+    return any(row.file == file and matches(row) for row in TABLE)
