@@ -42,6 +42,68 @@ def minibatch_stddev(x: jax.Array, *, group_size: int | None, num_channels: int 
     return jnp.concatenate([x, jnp.broadcast_to(extra, (batch, height, width, num_channels))], axis=3)
 
 
+def averaged_minibatch_stddev(x: jax.Array, *, averaging: str = "all") -> jax.Array:
+    """Appends a statistic of how varied the whole batch is, averaged in one of the ways of the PGGAN article.
+
+    s [H, W, C] is the standard deviation over the (global) batch of every activation. The extra channels are the same
+    for all images of the batch, and hold, for `averaging`:
+
+        all      the mean of s over everything                                                    1 channel
+        groupN   the mean of s over C / N consecutive channels and all pixels, e.g. "group4"      N channels
+        channels the mean of s over the channels: a map that varies over the pixels               1 channel
+        spatial  the mean of s over the pixels                                                    C channels
+        none     s itself                                                                         C channels
+        gpool    the standard deviation of each channel over the batch and its pixels together    C channels
+        flat     the standard deviation of all numbers together                                   1 channel
+
+    Args:
+      x: float [N, H, W, C].
+      averaging: "all", "group" and a divisor of C, "channels", "spatial", "none", "gpool" or "flat".
+
+    Returns:
+      [N, H, W, C + F] in x's dtype. The statistics are float32, or float64 if x is; the root is taken of the
+      population variance + 1e-8.
+
+    Raises:
+      ValueError: if x has not 4 axes, or for another averaging.
+
+    Reference: Karras et al. 2018, section 3, and its original Theano code. "all" and "groupN" equal `minibatch_stddev`
+      with the whole batch as one group; the article's own listing of "all" averages over the channels alone, which is
+      "channels" here.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, C]")
+    if averaging == "all":
+        return minibatch_stddev(x, group_size=None)
+    if averaging.startswith("group"):
+        return minibatch_stddev(x, group_size=None, num_channels=_number_of_groups(averaging, x.shape[3]))
+    if averaging not in _AVERAGED:
+        allowed = ", ".join(["all", "groupN", *_AVERAGED])
+        raise ValueError(f"averaging: found {averaging!r}, allowed: {allowed}")
+    axes, mean_axes = _AVERAGED[averaging]
+    statistics = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    variance = jnp.mean(jnp.square(statistics - jnp.mean(statistics, axis=axes, keepdims=True)), axes, keepdims=True)
+    extra = jnp.mean(jnp.sqrt(variance + 1e-8), axis=mean_axes, keepdims=True).astype(x.dtype)
+    return jnp.concatenate([x, jnp.broadcast_to(extra, (*x.shape[:3], extra.shape[3]))], axis=3)
+
+
+# averaging -> (axes of the standard deviation, axes of its mean)
+_AVERAGED = {
+    "channels": ((0,), (3,)),
+    "spatial": ((0,), (1, 2)),
+    "none": ((0,), ()),
+    "gpool": ((0, 1, 2), ()),
+    "flat": ((0, 1, 2, 3), ()),
+}
+
+
+def _number_of_groups(averaging: str, channels: int) -> int:
+    number = averaging.removeprefix("group")
+    if not number.isdecimal() or int(number) < 1 or channels % int(number):
+        raise ValueError(f"averaging: found {averaging!r}, allowed: 'group' and a divisor of the {channels} channels")
+    return int(number)
+
+
 def class_minibatch_stddev(x: jax.Array, labels: jax.Array, *, num_channels: int = 1) -> jax.Array:
     """Like `minibatch_stddev`, with the images of one class in the batch as a group.
 
