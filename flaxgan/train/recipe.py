@@ -29,7 +29,7 @@ def load_recipe(recipe: str, resolution: int | tuple[int, ...] | None = None) ->
     """
     path, separator, variant = recipe.partition(".py:")
     path = pathlib.Path(f"{path}.py" if separator else path)
-    get_config = _get_config(path)
+    get_config = import_get_config(path)
     takes = inspect.signature(get_config).parameters
     if variant and "variant" not in takes:
         raise ValueError(f"--config: {path} has no variants, found {variant!r}, allowed: {path}")
@@ -43,7 +43,12 @@ def load_recipe(recipe: str, resolution: int | tuple[int, ...] | None = None) ->
     return setup.complete(config)
 
 
-def _get_config(path: pathlib.Path) -> Callable[..., Config]:
+def import_get_config(path: pathlib.Path) -> Callable[..., Config]:
+    """The function get_config of a recipe file.
+
+    Raises:
+      ValueError: naming the file and what is wrong with it.
+    """
     if not path.is_file():
         known = ", ".join(sorted(str(found) for found in path.parent.glob("*.py"))) or "none in that folder"
         raise ValueError(f"--config: {path} does not exist, allowed: a recipe file (found: {known})")
