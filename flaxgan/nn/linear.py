@@ -1,0 +1,240 @@
+"""Dense, convolutional and embedding layers, each with optional spectral normalization of its weight."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from flaxgan.nn.precision import at_least_float32
+from flaxgan.ops.conv import conv2d
+from flaxgan.ops.labels import label_vectors
+from flaxgan.ops.padding import pad_image
+from flaxgan.ops.resampling_conv import downsampling_conv, upsampling_conv
+from flaxgan.ops.spectral_norm import power_iteration, spectral_sigma
+
+Initializer = nn.initializers.Initializer
+
+XAVIER = nn.initializers.xavier_uniform()
+ZEROS = nn.initializers.zeros
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectralNorm:
+    """How a weight is divided by its largest singular value.
+
+    The weight is a matrix of one row per output (a convolution's rows are its [K, K, I] numbers, an embedding's rows
+    its vectors). Layers keep the estimates u [rows] and v [columns] of its singular vectors in the collection
+    "spectral"; each call in training mode moves them by power iteration before it uses them. No gradient flows through
+    u and v, but through sigma = u^T W v it does.
+
+    Attributes:
+      eps: least length that a vector is divided by.
+      iterations: power iterations of a call in training mode.
+      eval_iterates: True: a call in evaluation mode makes one iteration, too, without storing it, as the official
+        BigGAN code (which takes eps 1e-6). False: it uses the stored u and v, as PyTorch.
+
+    Reference: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1.
+    """
+
+    eps: float = 1e-12
+    iterations: int = 1
+    eval_iterates: bool = False
+
+
+class Dense(nn.Module):
+    """y = x W + b.
+
+    Variables: params kernel [I, O] and bias [O]; with spectral, spectral u [O] and v [I].
+
+    Attributes:
+      features: output features O.
+      use_bias: whether there is a bias.
+      spectral: spectral normalization of the kernel; None is none.
+      kernel_init: initializer of the kernel.
+      bias_init: initializer of the bias.
+      dtype: compute type; None is the promoted type of input and kernel.
+    """
+
+    features: int
+    use_bias: bool = True
+    spectral: SpectralNorm | None = None
+    kernel_init: Initializer = XAVIER
+    bias_init: Initializer = ZEROS
+    dtype: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Maps [..., I] to [..., O]; train moves u and v, and "spectral" must then be mutable."""
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
+        kernel = spectrally_normalized(self, kernel, self.spectral, train=train)
+        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
+        return _add_bias(self, x @ kernel)
+
+
+class Conv(nn.Module):
+    """Convolution (the correlation with the kernel) with a bias.
+
+    Variables: params kernel [K, K, I, O] and bias [O]; with spectral, spectral u [O] and v [K K I].
+
+    Attributes:
+      features: output channels O.
+      kernel_size: side K of the kernel.
+      strides: step between the windows in pixels, at least 1.
+      padding: zeros on each side of the image in pixels; "SAME" as TensorFlow's (the result has ceil(size / strides)
+        pixels, an odd zero goes to the end), "VALID" none; None is K // 2.
+      use_bias: whether there is a bias.
+      spectral: spectral normalization of the kernel; None is none.
+      kernel_init: initializer of the kernel.
+      bias_init: initializer of the bias.
+      dtype: compute type; None is the promoted type of input and kernel.
+    """
+
+    features: int
+    kernel_size: int = 3
+    strides: int = 1
+    padding: int | str | None = None
+    use_bias: bool = True
+    spectral: SpectralNorm | None = None
+    kernel_init: Initializer = XAVIER
+    bias_init: Initializer = ZEROS
+    dtype: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Maps [N, H, W, I] to [N, (H + 2 padding - K) // strides + 1, ..., O]; train as in `Dense`."""
+        size = self.kernel_size
+        kernel = self.param("kernel", self.kernel_init, (size, size, x.shape[-1], self.features), jnp.float32)
+        kernel = spectrally_normalized(self, kernel, self.spectral, train=train)
+        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
+        (y0, y1), (x0, x1) = (self._padding_of(pixels) for pixels in x.shape[1:3])
+        if self.strides == 1:
+            return _add_bias(self, conv2d(x, kernel, padding=(x0, x1, y0, y1)))
+        return _add_bias(self, downsampling_conv(pad_image(x, (x0, x1, y0, y1)), kernel, self.strides))
+
+    def _padding_of(self, pixels: int) -> tuple[int, int]:
+        """Zeros before and after an axis of so many pixels."""
+        if self.padding == "SAME":
+            total = max(-(-pixels // self.strides) * self.strides - self.strides + self.kernel_size - pixels, 0)
+            return total // 2, total - total // 2
+        padding = {"VALID": 0, None: self.kernel_size // 2}.get(self.padding, self.padding)
+        if not isinstance(padding, int) or padding < 0:
+            raise ValueError(f"padding: found {self.padding!r}, allowed: an int of at least 0, 'SAME', 'VALID' or None")
+        return padding, padding
+
+
+class ConvTranspose(nn.Module):
+    """Transposed convolution with a bias: each pixel spreads its product with the kernel over the larger image.
+
+    It is the gradient of a convolution with these strides and padding with respect to its input, as in PyTorch.
+    Variables: params kernel [K, K, I, O] and bias [O]; with spectral, spectral u [O] and v [K K I].
+
+    Attributes:
+      features: output channels O.
+      kernel_size: side K of the kernel.
+      strides: step between the pixels of the input in the result, at least 1.
+      padding: pixels cropped from each side of the result.
+      use_bias: whether there is a bias.
+      spectral: spectral normalization of the kernel; None is none.
+      kernel_init: initializer of the kernel.
+      bias_init: initializer of the bias.
+      dtype: compute type; None is the promoted type of input and kernel.
+    """
+
+    features: int
+    kernel_size: int = 4
+    strides: int = 2
+    padding: int = 1
+    use_bias: bool = True
+    spectral: SpectralNorm | None = None
+    kernel_init: Initializer = XAVIER
+    bias_init: Initializer = ZEROS
+    dtype: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Maps [N, H, W, I] to [N, (H - 1) strides - 2 padding + K, ..., O]; train as in `Dense`."""
+        size = self.kernel_size
+        kernel = self.param("kernel", self.kernel_init, (size, size, x.shape[-1], self.features), jnp.float32)
+        kernel = spectrally_normalized(self, kernel, self.spectral, train=train)
+        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
+        y, before = upsampling_conv(x, kernel[::-1, ::-1], self.strides)
+        # The first window begins K - 1 - padding pixels before the first pixel.
+        starts = [first - (size - 1 - self.padding) for first in before]
+        ends = [
+            start + (pixels - 1) * self.strides - 2 * self.padding + size
+            for start, pixels in zip(starts, x.shape[1:3], strict=True)
+        ]
+        crop = (-starts[1], ends[1] - y.shape[2], -starts[0], ends[0] - y.shape[1])
+        return _add_bias(self, pad_image(y, crop))
+
+
+class Embed(nn.Module):
+    """A vector for each class.
+
+    Variables: params embedding [K, F]; with spectral, spectral u [K] and v [F].
+
+    Attributes:
+      num_embeddings: number of classes K, at least 1.
+      features: width F of the vectors.
+      spectral: spectral normalization of the table; None is none.
+      embedding_init: initializer of the table.
+    """
+
+    num_embeddings: int
+    features: int
+    spectral: SpectralNorm | None = None
+    embedding_init: Initializer = XAVIER
+
+    @nn.compact
+    def __call__(self, labels: jax.Array, *, train: bool = False) -> jax.Array:
+        """Maps class indices int [N], or weights of the classes float [N, K], to float32 [N, F]; train as in `Dense`.
+
+        Raises:
+          ValueError: if the labels are missing or of another shape or type.
+        """
+        table = self.param("embedding", self.embedding_init, (self.num_embeddings, self.features), jnp.float32)
+        # Rows of the transposed table's matrix are the classes.
+        table = spectrally_normalized(self, table.T, self.spectral, train=train).T
+        weights, table = nn.dtypes.promote_dtype(label_vectors(labels, self.num_embeddings), table)
+        return jnp.matmul(weights, table, precision=jax.lax.Precision.HIGHEST)
+
+
+def spectrally_normalized(
+    module: nn.Module, kernel: jax.Array, spectral: SpectralNorm | None, *, train: bool
+) -> jax.Array:
+    """kernel / sigma, for a layer that owns the kernel and now gets the variables u and v of "spectral", too.
+
+    Args:
+      module: the layer, in its compact method.
+      kernel: [..., O]; the matrix has O rows.
+      spectral: None returns the kernel as it is.
+      train: whether u and v move, and are stored.
+
+    Returns:
+      Like kernel, at least float32. A kernel of zeros gives NaN.
+    """
+    if spectral is None:
+        return kernel
+    matrix = at_least_float32(kernel).reshape(-1, kernel.shape[-1]).T  # [R, S]
+    u = module.variable("spectral", "u", _random_unit_vector, module, matrix.shape[0])
+    v = module.variable("spectral", "v", lambda: power_iteration(matrix, u.value, eps=spectral.eps)[1])
+    vectors = u.value, v.value
+    if train:
+        vectors = power_iteration(matrix, u.value, iterations=spectral.iterations, eps=spectral.eps)
+        if not module.is_initializing():
+            u.value, v.value = vectors
+    elif spectral.eval_iterates:
+        vectors = power_iteration(matrix, u.value, eps=spectral.eps)
+    return kernel / spectral_sigma(matrix, *vectors)
+
+
+def _random_unit_vector(module: nn.Module, size: int) -> jax.Array:
+    vector = jax.random.normal(module.make_rng("params"), (size,), jnp.float32)
+    return vector / jnp.linalg.norm(vector)
+
+
+def _add_bias(module: Dense | Conv | ConvTranspose, y: jax.Array) -> jax.Array:
+    if not module.use_bias:
+        return y
+    return y + module.param("bias", module.bias_init, (module.features,), jnp.float32).astype(y.dtype)

@@ -1,0 +1,232 @@
+"""Batch normalization: plain, conditional on classes or vectors, and modulated by the latent itself.
+
+Each keeps running statistics `mean` and `var` [C] in the collection "batch_stats". In training mode it normalizes with
+the mean and (biased) variance of the batch, over all axes but the last, and moves the running ones; the batch is the
+global one, whatever devices it lies on. In evaluation mode it normalizes with the running ones. Statistics are float32,
+or float64 if x is; the result has x's dtype.
+
+A call in training mode with the collection "batch_moments" mutable also leaves there the batch's own `mean` and `var`,
+in the tree of "batch_stats": `flaxgan.nn.standing` makes standing statistics of them.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from flaxgan.nn.linear import ZEROS, Dense, Embed, Initializer, SpectralNorm
+from flaxgan.nn.precision import at_least_float32
+
+ONES = nn.initializers.ones
+
+
+class BatchNorm(nn.Module):
+    """(x - mean) / sqrt(var + eps) * scale + bias.
+
+    Variables: params scale and bias [C]; batch_stats mean and var [C].
+
+    Attributes:
+      momentum: share of the new batch in the running statistics (the papers' decay is 1 - momentum).
+      eps: added to the variance.
+      use_scale: whether there is a scale.
+      use_bias: whether there is a bias.
+      unbiased: whether the running variance takes the batch's variance times n / (n - 1), as PyTorch, or as it is.
+      scale_init: initializer of the scale.
+      bias_init: initializer of the bias.
+
+    Reference: Ioffe and Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
+    """
+
+    momentum: float = 0.1
+    eps: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+    unbiased: bool = True
+    scale_init: Initializer = ONES
+    bias_init: Initializer = ZEROS
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Normalizes [..., C]."""
+        channels = x.shape[-1:]
+        y = standardized(self, x, train=train)
+        if self.use_scale:
+            y = y * self.param("scale", self.scale_init, channels, jnp.float32)
+        if self.use_bias:
+            y = y + self.param("bias", self.bias_init, channels, jnp.float32)
+        return y.astype(x.dtype)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalization with a gain and an offset for each class: x_hat * gain[c] + offset[c].
+
+    Variables: params embed/embedding [K, 2C], gain | offset; batch_stats mean and var [C].
+
+    Attributes:
+      num_classes: number of classes K.
+      momentum, eps, unbiased: as in `BatchNorm`.
+
+    Reference: Dumoulin et al. 2017, "A Learned Representation For Artistic Style", equation 5; for GANs, Miyato and
+      Koyama 2018, "cGANs with Projection Discriminator". Gains start at N(1, 0.02), as in the mimicry library.
+    """
+
+    num_classes: int
+    momentum: float = 0.1
+    eps: float = 1e-5
+    unbiased: bool = True
+
+    @nn.compact
+    def __call__(self, x: jax.Array, labels: jax.Array, *, train: bool = False) -> jax.Array:
+        """Normalizes [N, ..., C] by labels int [N] or float [N, K]."""
+        embed = Embed(self.num_classes, 2 * x.shape[-1], embedding_init=_gains_and_offsets, name="embed")
+        gain, offset = jnp.split(embed(labels), 2, axis=-1)
+        return _modulated(standardized(self, x, train=train), gain, offset, x.dtype)
+
+
+class LinearConditionalBatchNorm(nn.Module):
+    """Batch normalization modulated by a vector y: x_hat * (1 + y A) + y B.
+
+    Variables: params gain/kernel and offset/kernel [Y, C]; batch_stats mean and var [C]; with spectral, spectral
+    gain/u, gain/v, offset/u, offset/v.
+
+    Attributes:
+      momentum, eps, unbiased: as in `BatchNorm`.
+      spectral: spectral normalization of A and B; None is none.
+      kernel_init: initializer of A and B.
+
+    Reference: Brock et al. 2019 (BigGAN), appendix B: y is the class embedding with a chunk of z.
+    """
+
+    momentum: float = 0.1
+    eps: float = 1e-5
+    unbiased: bool = True
+    spectral: SpectralNorm | None = None
+    kernel_init: Initializer = nn.initializers.orthogonal()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, y: jax.Array, *, train: bool = False) -> jax.Array:
+        """Normalizes [N, ..., C] by vectors y [N, Y]."""
+        settings = {"use_bias": False, "spectral": self.spectral, "kernel_init": self.kernel_init}
+        y = at_least_float32(y)
+        gain = 1 + Dense(x.shape[-1], **settings, name="gain")(y, train=train)
+        offset = Dense(x.shape[-1], **settings, name="offset")(y, train=train)
+        return _modulated(standardized(self, x, train=train), gain, offset, x.dtype)
+
+
+class SelfModulatedBatchNorm(nn.Module):
+    """Batch normalization whose gain and offset are functions of the latent: x_hat * gamma(z) + beta(z).
+
+    With h = relu(z W1 + b1), gamma = h W2 + b2 and beta = h W3 + b3; b2 starts at 1, the other biases at 0.
+    Variables: params hidden (or gamma_hidden and beta_hidden), gamma and beta, each kernel and bias; batch_stats mean
+    and var [C]; with spectral, spectral u and v of each kernel.
+
+    Attributes:
+      hidden: width of h; None leaves it out, and gamma and beta are linear in z.
+      shared_hidden: whether gamma and beta are read from the same h, as in the authors' code, or each from its own.
+      momentum, eps, unbiased: as in `BatchNorm`; the authors' code has momentum 0.001 and is not unbiased.
+      spectral: spectral normalization of all kernels; None is none.
+      kernel_init: initializer of all kernels.
+
+    Reference: Chen et al. 2019, "On Self Modulation for Generative Adversarial Networks", equations 3 and 4.
+    """
+
+    hidden: int | None = 32
+    shared_hidden: bool = True
+    momentum: float = 0.1
+    eps: float = 1e-3
+    unbiased: bool = True
+    spectral: SpectralNorm | None = None
+    kernel_init: Initializer = nn.initializers.xavier_uniform()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, z: jax.Array, *, train: bool = False) -> jax.Array:
+        """Normalizes [N, ..., C] by latents [N, Z]."""
+        settings = {"spectral": self.spectral, "kernel_init": self.kernel_init}
+
+        def hidden(name: str) -> jax.Array:
+            return nn.relu(Dense(self.hidden, **settings, name=name)(z, train=train))
+
+        z = at_least_float32(z)
+        if self.hidden is None:
+            for_gamma = for_beta = z
+        elif self.shared_hidden:
+            for_gamma = for_beta = hidden("hidden")
+        else:
+            for_gamma, for_beta = hidden("gamma_hidden"), hidden("beta_hidden")
+        gamma = Dense(x.shape[-1], **settings, bias_init=ONES, name="gamma")(for_gamma, train=train)
+        beta = Dense(x.shape[-1], **settings, name="beta")(for_beta, train=train)
+        return _modulated(standardized(self, x, train=train), gamma, beta, x.dtype)
+
+
+class SampleNorm(nn.Module):
+    """(x - mean) / sqrt(var + eps) * scale + bias with the statistics of each sample on its own.
+
+    Variables: params scale and bias [C].
+
+    Attributes:
+      per_channel: True: over the pixels of a channel (instance normalization); False: over the whole sample (layer).
+      eps: added to the variance.
+
+    Reference: Ba et al. 2016, "Layer Normalization"; Ulyanov et al. 2016, "Instance Normalization".
+    """
+
+    per_channel: bool = False
+    eps: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Normalizes [N, ..., C]."""
+        axes = tuple(range(1, x.ndim - 1 if self.per_channel else x.ndim))
+        values = at_least_float32(x)
+        mean, var = _moments(values, axes)
+        scale = self.param("scale", ONES, x.shape[-1:], jnp.float32)
+        bias = self.param("bias", ZEROS, x.shape[-1:], jnp.float32)
+        return ((values - mean) * jax.lax.rsqrt(var + self.eps) * scale + bias).astype(x.dtype)
+
+
+_BatchNormModule = BatchNorm | ConditionalBatchNorm | LinearConditionalBatchNorm | SelfModulatedBatchNorm
+
+
+def standardized(module: _BatchNormModule, x: jax.Array, *, train: bool) -> jax.Array:
+    """(x - mean) / sqrt(var + eps), for a layer with momentum, eps and unbiased that now owns the running statistics.
+
+    Args:
+      module: the layer, in its compact method.
+      x: [..., C].
+      train: whether the statistics are the batch's, and are stored.
+
+    Returns:
+      Like x, at least float32.
+    """
+    values, channels = at_least_float32(x), x.shape[-1:]
+    running_mean = module.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
+    running_var = module.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
+    mean, var = running_mean.value, running_var.value
+    if train:
+        mean, var = _moments(values, tuple(range(x.ndim - 1)))
+        mean, var = mean.reshape(channels), var.reshape(channels)
+        if not module.is_initializing():
+            count = x.size // x.shape[-1]
+            stored = var * (count / max(count - 1, 1)) if module.unbiased else var
+            for name, running, moment in (("mean", running_mean, mean), ("var", running_var, stored)):
+                running.value = (1 - module.momentum) * running.value + module.momentum * moment
+                module.sow("batch_moments", name, moment, reduce_fn=lambda _, new: new, init_fn=lambda: None)
+    return (values - mean) * jax.lax.rsqrt(var + module.eps)
+
+
+def _moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    """Mean and biased variance over the axes, which are kept."""
+    mean = jnp.mean(x, axis=axes, keepdims=True)
+    return mean, jnp.mean(jnp.square(x - mean), axis=axes, keepdims=True)
+
+
+def _modulated(x: jax.Array, gain: jax.Array, offset: jax.Array, dtype: jnp.dtype) -> jax.Array:
+    """x [N, ..., C] times gain [N, C] plus offset [N, C]."""
+    shape = (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
+    return (x * gain.reshape(shape) + offset.reshape(shape)).astype(dtype)
+
+
+def _gains_and_offsets(key: jax.Array, shape: tuple[int, int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+    """A table [K, 2C]: gains from N(1, 0.02), offsets 0."""
+    classes, width = shape
+    gains = 1 + 0.02 * jax.random.normal(key, (classes, width // 2), dtype)
+    return jnp.concatenate([gains, jnp.zeros((classes, width - width // 2), dtype)], axis=1)
