@@ -13,10 +13,12 @@ class DiscriminatorOutput(NamedTuple):
     Attributes:
       logits: realness score of each image, float32 [N].
       features: the features that the score was read from, [N, F], or None where a family offers none.
+      class_logits: logits of the classes, [N, K], of a discriminator that classifies images as well (AC-GAN).
     """
 
     logits: jax.Array
     features: jax.Array | None = None
+    class_logits: jax.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
