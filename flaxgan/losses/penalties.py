@@ -1,11 +1,13 @@
-"""Penalties on input gradients in first-order form, for the regularizers and for use on their own.
+"""Penalties on input gradients and Jacobians in first-order form, and on weights; for regularizers and on their own.
 
-What is returned has the penalty's value, and its *mean* over the batch has the penalty's exact gradient with respect to
-everything that the given function closes over and to its input. It is computed by one reverse pass over a forward-mode
-derivative instead of reverse over reverse, at a fraction of the cost. These functions cannot be differentiated twice.
+What the first-order forms return has the penalty's value, and its *mean* over the batch has the penalty's exact
+gradient with respect to everything that the given function closes over and to its input. It is computed by one reverse
+pass over a forward-mode derivative instead of reverse over reverse, at a fraction of the cost. These functions cannot
+be differentiated twice.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +25,41 @@ def input_gradient_penalty(discriminate: Callable[[jax.Array], jax.Array], image
     Raises:
       ValueError: if the logits have another shape.
     """
-    logits, pullback = jax.vjp(discriminate, images)
-    if logits.shape != images.shape[:1]:
-        raise ValueError(f"discriminate: found logits of shape {logits.shape}, allowed: {images.shape[:1]}")
-    gradient = jax.lax.stop_gradient(pullback(jnp.ones_like(logits))[0])
+    gradient = _input_gradient(discriminate, images)
     _, directional = jax.jvp(discriminate, (images,), (gradient,))
-    value = jnp.sum(jnp.square(gradient), axis=tuple(range(1, gradient.ndim)))
-    return _with_gradient_of(value, 2 * directional)
+    return _with_gradient_of(_sum_per_image(jnp.square(gradient)), 2 * directional)
+
+
+def input_gradient_norm_penalty(
+    discriminate: Callable[[jax.Array], jax.Array],
+    images: jax.Array,
+    penalize: Callable[[jax.Array], jax.Array],
+    *,
+    epsilon: float = 0.0,
+) -> jax.Array:
+    """Any function of the norms |grad_x sum(D(x))|, [N], with the exact gradient of its mean in first-order form.
+
+    With g = grad_x sum D and v = d mean(penalty) / d g, both held constant, the gradient of the mean penalty is that of
+    <v, g> = sum(jvp(D, x, v)).
+
+    Args:
+      discriminate: images [N, ...] -> logits [N].
+      images: float [N, ...].
+      penalize: norms [N] -> penalty [N]. It may compare the images of the batch, as a maximum does.
+      epsilon: added to the squared norm before the root. With 0, a gradient of 0 has the norm 0 and is not moved.
+
+    Raises:
+      ValueError: if the logits have another shape.
+    """
+    gradient = _input_gradient(discriminate, images)
+
+    def mean_penalty(gradient):
+        penalty = penalize(_root(_sum_per_image(jnp.square(gradient)) + epsilon))
+        return jnp.mean(penalty), penalty
+
+    tangent, penalty = jax.grad(mean_penalty, has_aux=True)(gradient)
+    _, directional = jax.jvp(discriminate, (images,), (tangent,))
+    return _with_gradient_of(penalty, images.shape[0] * directional)
 
 
 def path_length_penalty(
@@ -76,10 +106,63 @@ def path_length_penalty(
     tangent, (penalty, new_mean, lengths) = jax.grad(mean_penalty, has_aux=True)(jacobian_product)
     # The gradient of mean(penalty) is that of <J^T y, tangent> = <y, J tangent> with the tangent held constant.
     _, moved = jax.jvp(synthesize, (ws,), (tangent,))
-    surrogate = ws.shape[0] * jnp.sum(y * moved, axis=tuple(range(1, moved.ndim)))
-    return _with_gradient_of(penalty, surrogate), new_mean, lengths
+    return _with_gradient_of(penalty, ws.shape[0] * _sum_per_image(y * moved)), new_mean, lengths
+
+
+def orthogonality(params: Any, *, off_diagonal: bool = True, embeddings: bool = False) -> jax.Array:
+    """Sum over all kernels W [outputs, everything else] of |W W^T * (1 - I)|_F^2, in at least float32.
+
+    Args:
+      params: parameter tree; see `flaxgan.losses.regularizers.orthogonal` for what counts as a kernel.
+      off_diagonal: False takes W W^T - I instead of W W^T * (1 - I).
+      embeddings: whether embeddings count.
+
+    Raises:
+      ValueError: if the tree has no kernel.
+
+    Reference: Brock et al. 2019 (BigGAN), equation 3.
+    """
+    matrices = [_rows_of_outputs(path, leaf, embeddings) for path, leaf in jax.tree_util.tree_leaves_with_path(params)]
+    matrices = [matrix for matrix in matrices if matrix is not None]
+    if not matrices:
+        raise ValueError("params: found no kernel, allowed: a tree with leaves kernel or weight of two axes or more")
+    return sum(jnp.sum(jnp.square(_gram_error(matrix, off_diagonal))) for matrix in matrices)
+
+
+def _rows_of_outputs(path: tuple[Any, ...], leaf: jax.Array, embeddings: bool) -> jax.Array | None:
+    """A leaf as a matrix [outputs, everything else], or None if it is no kernel."""
+    name = path[-1].key
+    if name in ("kernel", "weight") and leaf.ndim > 1:
+        return leaf.reshape(-1, leaf.shape[-1]).T
+    return leaf if name == "embedding" and embeddings else None
+
+
+def _gram_error(matrix: jax.Array, off_diagonal: bool) -> jax.Array:
+    matrix = jnp.asarray(matrix)
+    matrix = matrix.astype(jnp.promote_types(matrix.dtype, jnp.float32))
+    gram = jnp.matmul(matrix, matrix.T, precision="highest")
+    identity = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
+    return gram * (1 - identity) if off_diagonal else gram - identity
+
+
+def _input_gradient(discriminate: Callable[[jax.Array], jax.Array], images: jax.Array) -> jax.Array:
+    """grad_x sum(D(x)), held constant, in the images' shape."""
+    logits, pullback = jax.vjp(discriminate, images)
+    if logits.shape != images.shape[:1]:
+        raise ValueError(f"discriminate: found logits of shape {logits.shape}, allowed: {images.shape[:1]}")
+    return jax.lax.stop_gradient(pullback(jnp.ones_like(logits))[0])
+
+
+def _sum_per_image(x: jax.Array) -> jax.Array:
+    return jnp.sum(x, axis=tuple(range(1, x.ndim)))
+
+
+def _root(x: jax.Array) -> jax.Array:
+    """sqrt(x), whose derivative at 0 is taken as 0."""
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
 
 
 def _with_gradient_of(value: jax.Array, surrogate: jax.Array) -> jax.Array:
     """The value of one array with the gradient of another."""
-    return jax.lax.stop_gradient(value) + surrogate - jax.lax.stop_gradient(surrogate)
+    return jax.lax.stop_gradient(value) + (surrogate - jax.lax.stop_gradient(surrogate))

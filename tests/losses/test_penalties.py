@@ -1,11 +1,16 @@
-"""Penalties in first-order form against the derivatives of derivatives that they stand for."""
+"""Penalties in first-order form against the derivatives of derivatives that they stand for; penalties on weights."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flaxgan.losses.penalties import input_gradient_penalty, path_length_penalty
+from flaxgan.losses.penalties import (
+    input_gradient_norm_penalty,
+    input_gradient_penalty,
+    orthogonality,
+    path_length_penalty,
+)
 from flaxgan.ops.minibatch_stddev import minibatch_stddev
 
 IMAGES, SIDE, CHANNELS, LAYERS, WIDTH = 4, 5, 2, 3, 4
@@ -72,14 +77,15 @@ def first_order_path_length(params, z, noise, pl_mean):
     return path_length_penalty(lambda ws: synthesize(params, ws), ws, noise, pl_mean, decay=DECAY)
 
 
-def evaluated(penalty, *arguments):
-    """What a penalty returns, and the gradients of its mean with respect to the first two arguments, compiled."""
+def evaluated(penalty, *arguments, compiled=True):
+    """What a penalty returns, and the gradients of its mean with respect to the first two arguments."""
 
     def mean_penalty(*arguments):
         results = penalty(*arguments)
         return jnp.mean(results[0] if isinstance(results, tuple) else results), results
 
-    gradients, results = jax.jit(jax.grad(mean_penalty, argnums=(0, 1), has_aux=True))(*arguments)
+    differentiate = jax.grad(mean_penalty, argnums=(0, 1), has_aux=True)
+    gradients, results = (jax.jit(differentiate) if compiled else differentiate)(*arguments)
     return results, gradients
 
 
@@ -95,6 +101,50 @@ def test_input_gradient_penalty_equals_reverse_over_reverse():
     with jax.enable_x64(True):
         arguments = d_params(), normal(6, IMAGES, SIDE, SIDE, CHANNELS)
         assert_close(evaluated(first_order_r1, *arguments), evaluated(plain_r1, *arguments), 1e-12)
+
+
+OF_NORMS = {
+    "two-sided": lambda norms: (norms - 2) ** 2,
+    "one-sided": lambda norms: jnp.maximum(norms - 2, 0) ** 2,
+    "largest": lambda norms: jnp.broadcast_to(jnp.max(norms) ** 2, norms.shape),
+}
+"""The norms of these images lie on both sides of 2."""
+
+
+def plain_norm_penalty(params, images, penalize, epsilon):
+    return penalize(jnp.sqrt(plain_r1(params, images) + epsilon))
+
+
+def first_order_norm_penalty(params, images, penalize, epsilon):
+    discriminator = lambda images: discriminate(params, images)
+    return input_gradient_norm_penalty(discriminator, images, penalize, epsilon=epsilon)
+
+
+def test_functions_of_the_norm_equal_reverse_over_reverse():
+    """All in one program, with and without an epsilon."""
+
+    def of_all(penalty, params, images):
+        forms = {(name, epsilon): (f, epsilon) for name, f in OF_NORMS.items() for epsilon in (0.0, 0.3)}
+        return [evaluated(penalty, params, images, *form, compiled=False) for form in forms.values()]
+
+    with jax.enable_x64(True):
+        params, images = d_params(), normal(6, IMAGES, SIDE, SIDE, CHANNELS)
+        found, expected = jax.jit(
+            lambda *arrays: (of_all(first_order_norm_penalty, *arrays), of_all(plain_norm_penalty, *arrays))
+        )(params, images)
+        norms = np.sqrt(plain_r1(params, images))
+    assert_close(found, expected, 1e-12)
+    assert np.min(norms) < 1.9 and np.max(norms) > 2.1, norms
+
+
+def test_a_gradient_of_zero_has_the_norm_zero_and_is_not_moved():
+    images = jnp.ones((2, SIDE, SIDE, 1))
+    penalty = lambda slope, images: input_gradient_norm_penalty(
+        lambda images: slope * jnp.sum(images, axis=(1, 2, 3)), images, lambda norms: (norms - 1) ** 2
+    )
+    value, (by_slope, _) = evaluated(penalty, jnp.asarray(0.0), images)
+    np.testing.assert_array_equal(value, [1, 1])
+    assert by_slope == 0
 
 
 def test_path_length_penalty_equals_reverse_over_reverse():
@@ -141,3 +191,32 @@ def test_wrong_shapes_raise():
     synthesize = lambda ws: images + jnp.sum(ws)
     with pytest.raises(ValueError, match=r"image_noise: found shape \(2, 5, 5, 2\), allowed: \(4, 5, 5, 2\)"):
         path_length_penalty(synthesize, ws, images[:2], 0.0)
+
+
+def test_orthogonality_of_every_kernel_by_rows_of_outputs():
+    rng = np.random.default_rng(10)
+    params = {
+        "conv": {"kernel": rng.normal(size=(2, 2, 3, 4)), "bias": rng.normal(size=4)},
+        "block": {"dense": {"weight": rng.normal(size=(5, 3))}, "const": rng.normal(size=(4, 4, 3))},
+        "shared": {"embedding": rng.normal(size=(6, 2))},
+        "norm": {"weight": rng.normal(size=7)},
+    }
+    kernels = [params["conv"]["kernel"].reshape(-1, 4).T, params["block"]["dense"]["weight"].T]
+
+    def expected(matrices, wanted):
+        """Sum over pairs of rows of (their product - the wanted one)^2."""
+        total = 0
+        for rows in matrices:
+            for i, j in np.ndindex(len(rows), len(rows)):
+                total += 0 if i == j and wanted is None else (rows[i] @ rows[j] - (i == j)) ** 2
+        return total
+
+    np.testing.assert_allclose(orthogonality(params), expected(kernels, None), rtol=1e-5)
+    np.testing.assert_allclose(orthogonality(params, off_diagonal=False), expected(kernels, 1), rtol=1e-5)
+    with_table = [*kernels, params["shared"]["embedding"]]
+    np.testing.assert_allclose(orthogonality(params, embeddings=True), expected(with_table, None), rtol=1e-5)
+
+
+def test_a_tree_without_kernels_is_refused():
+    with pytest.raises(ValueError, match="params: found no kernel"):
+        orthogonality({"norm": {"bias": jnp.zeros(3)}})
