@@ -36,7 +36,7 @@ class _Weight(nn.Module):
 @suite.kind("*", inputs=["W", "u0", "R", "u_unit", "v_unit", "ajbrock/two_svs/u1_in"], notes=["matrix", "shape"])
 def run_spectral_norm(case: Case):
     layout = _Layout(case.option("kind"), case.arrays["W"].shape)
-    arrays = {key: case.input(key) for key in case.keys() if case.is_input(key)}
+    arrays = {key: case.input(key) for key in case.arrays if case.is_input(key)}
 
     def everything():
         results = {"sigma_svd": _largest_singular_value(layout, arrays)}
@@ -52,7 +52,7 @@ def run_spectral_norm(case: Case):
     results = run_as_program(everything)
     results |= {key: results[key].reshape(case.arrays[key].shape) for key in results if key in case.arrays}
     _add_sigmas(case, results)
-    for key in case.keys():
+    for key in case.arrays:
         if not case.is_input(key):
             case.compare(key, results[key])
 
