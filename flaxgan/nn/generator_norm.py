@@ -34,6 +34,7 @@ class GeneratorNorm(nn.Module):
       eps: added to the variance.
       momentum: share of the new batch in running statistics.
       hidden: width of the hidden layer of "self_modulated"; None is none.
+      shared_hidden: whether its gain and offset are read from one hidden layer, or each from its own.
       spectral: spectral normalization of the kernels of "self_modulated"; None is none.
       unbiased: whether running variances are unbiased.
 
@@ -46,6 +47,7 @@ class GeneratorNorm(nn.Module):
     eps: float = 1e-5
     momentum: float = 0.1
     hidden: int | None = 32
+    shared_hidden: bool = True
     spectral: SpectralNorm | None = None
     unbiased: bool = True
 
@@ -65,7 +67,7 @@ class GeneratorNorm(nn.Module):
             case "self_modulated":
                 if condition.z is None:
                     raise ValueError("condition.z: found None, allowed: float [N, Z] with 'self_modulated'")
-                norm = SelfModulatedBatchNorm(self.hidden, spectral=self.spectral, **batch)
+                norm = SelfModulatedBatchNorm(self.hidden, self.shared_hidden, spectral=self.spectral, **batch)
                 return norm(x, condition.z, train=train)
             case "layer" | "instance":
                 return SampleNorm(per_channel=self.kind == "instance", eps=self.eps, name="norm")(x)
