@@ -92,7 +92,7 @@ def test_drift_is_the_weighted_square():
 
 
 @pytest.mark.parametrize("off_diagonal", [True, False])
-def test_gradient_of_orthogonal_is_bigganss(off_diagonal):
+def test_gradient_of_orthogonal_is_that_of_biggans_code(off_diagonal):
     """The update that BigGAN's code adds to the gradient: 2 * weight * (W W^T less what is wanted) W."""
     kernel = np.random.default_rng(3).normal(size=(3, 5))
     penalty = lambda kernel: regularizers.orthogonal({"kernel": kernel}, weight=0.1, off_diagonal=off_diagonal)[0]
