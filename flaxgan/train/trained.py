@@ -1,4 +1,4 @@
-"""A trained generator from a run folder, for tools and for other people's code."""
+"""Trained networks from a run folder, for tools and for other people's code."""
 
 from typing import NamedTuple
 
@@ -39,3 +39,14 @@ def load(path: epath.PathLike) -> Trained:
     gan = setup.build_gan(config, (*config.data.resolution_px, config.data.channels))
     arrays = checkpoint.read_average(folder)
     return Trained(gan, Average(*(tree.map(jnp.asarray, arrays[name]) for name in ("params", "variables"))), config)
+
+
+def load_discriminator(path: epath.PathLike) -> dict:
+    """What `gan.discriminator.apply` takes first, of the same runs and checkpoints as `load`.
+
+    Raises:
+      ValueError: if there is no checkpoint.
+    """
+    found = checkpoint.read_all(checkpoint.locate(path))["d"]
+    # An empty mapping is not in a checkpoint.
+    return tree.map(jnp.asarray, {"params": found["params"], **found.get("variables", {})})

@@ -28,3 +28,16 @@ def test_one_checkpoint_of_a_run(tiny_run):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no checkpoint"):
         trained.load(tmp_path)
+
+
+def test_discriminator_of_a_run(tiny_run):
+    """It has no variables but its parameters, and is applied as it is."""
+    found = trained.load_discriminator(tiny_run.workdir)
+    arrays = checkpoint.read_all(checkpoint.locate(tiny_run.workdir))["d"]
+    assert set(found) == {"params"} and all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(found))
+    jax.tree.map(np.testing.assert_array_equal, found["params"], arrays["params"])
+
+
+def test_discriminator_of_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no checkpoint"):
+        trained.load_discriminator(tmp_path)
