@@ -18,6 +18,8 @@ from flaxgan.nn.precision import at_least_float32
 
 ONES = nn.initializers.ones
 
+STATISTICS = ("batch", "instance", "none")
+
 
 class BatchNorm(nn.Module):
     """(x - mean) / sqrt(var + eps) * scale + bias.
@@ -89,13 +91,19 @@ class LinearConditionalBatchNorm(nn.Module):
     gain/u, gain/v, offset/u, offset/v.
 
     Attributes:
+      statistics: one of STATISTICS. "batch"; "instance": in training mode the moments of each sample's channels, in
+        evaluation mode running averages of these, as the BigGAN-PyTorch library has it; "none": x_hat is x.
       momentum, eps, unbiased: as in `BatchNorm`.
       spectral: spectral normalization of A and B; None is none.
       kernel_init: initializer of A and B.
 
+    Raises:
+      ValueError: on other statistics.
+
     Reference: Brock et al. 2019 (BigGAN), appendix B: y is the class embedding with a chunk of z.
     """
 
+    statistics: str = "batch"
     momentum: float = 0.1
     eps: float = 1e-5
     unbiased: bool = True
@@ -105,11 +113,16 @@ class LinearConditionalBatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, y: jax.Array, *, train: bool = False) -> jax.Array:
         """Normalizes [N, ..., C] by vectors y [N, Y]."""
+        if self.statistics not in STATISTICS:
+            raise ValueError(f"statistics: found {self.statistics!r}, allowed: {', '.join(STATISTICS)}")
         settings = {"use_bias": False, "spectral": self.spectral, "kernel_init": self.kernel_init}
         y = at_least_float32(y)
         gain = 1 + Dense(x.shape[-1], **settings, name="gain")(y, train=train)
         offset = Dense(x.shape[-1], **settings, name="offset")(y, train=train)
-        return _modulated(standardized(self, x, train=train), gain, offset, x.dtype)
+        if self.statistics == "none":
+            return _modulated(x, gain, offset, x.dtype)
+        x_hat = standardized(self, x, train=train, per_sample=self.statistics == "instance")
+        return _modulated(x_hat, gain, offset, x.dtype)
 
 
 class SelfModulatedBatchNorm(nn.Module):
@@ -186,13 +199,14 @@ class SampleNorm(nn.Module):
 _BatchNormModule = BatchNorm | ConditionalBatchNorm | LinearConditionalBatchNorm | SelfModulatedBatchNorm
 
 
-def standardized(module: _BatchNormModule, x: jax.Array, *, train: bool) -> jax.Array:
+def standardized(module: _BatchNormModule, x: jax.Array, *, train: bool, per_sample: bool = False) -> jax.Array:
     """(x - mean) / sqrt(var + eps), for a layer with momentum, eps and unbiased that now owns the running statistics.
 
     Args:
       module: the layer, in its compact method.
       x: [..., C].
       train: whether the statistics are the batch's, and are stored.
+      per_sample: whether each sample has its own statistics in training mode; their means are stored.
 
     Returns:
       Like x, at least float32.
@@ -202,15 +216,19 @@ def standardized(module: _BatchNormModule, x: jax.Array, *, train: bool) -> jax.
     running_var = module.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
     mean, var = running_mean.value, running_var.value
     if train:
-        mean, var = _moments(values, tuple(range(x.ndim - 1)))
-        mean, var = mean.reshape(channels), var.reshape(channels)
+        mean, var = _moments(values, tuple(range(int(per_sample), x.ndim - 1)))
         if not module.is_initializing():
-            count = x.size // x.shape[-1]
-            stored = var * (count / max(count - 1, 1)) if module.unbiased else var
-            for name, running, moment in (("mean", running_mean, mean), ("var", running_var, stored)):
-                running.value = (1 - module.momentum) * running.value + module.momentum * moment
-                module.sow("batch_moments", name, moment, reduce_fn=lambda _, new: new, init_fn=lambda: None)
+            count = x.size // mean.size
+            correction = count / max(count - 1, 1) if module.unbiased else 1
+            _store(module, "mean", running_mean, mean.reshape(-1, *channels).mean(axis=0))
+            _store(module, "var", running_var, var.reshape(-1, *channels).mean(axis=0) * correction)
     return (values - mean) * jax.lax.rsqrt(var + module.eps)
+
+
+def _store(module: _BatchNormModule, name: str, running: nn.Variable, moment: jax.Array) -> None:
+    """Moves the running statistic, and leaves the batch's own in "batch_moments"."""
+    running.value = (1 - module.momentum) * running.value + module.momentum * moment
+    module.sow("batch_moments", name, moment, reduce_fn=lambda _, new: new, init_fn=lambda: None)
 
 
 def _moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
