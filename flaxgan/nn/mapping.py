@@ -71,10 +71,7 @@ class MappingNetwork(nn.Module):
         x = self._inputs(z, labels)
         hidden = self.w_dim if self.layer_features is None else self.layer_features
         for layer in range(self.num_layers):
-            features = hidden if layer < self.num_layers - 1 else self.w_dim
-            x = FullyConnected(
-                features, activation=self.activation, lr_multiplier=self.lr_multiplier, name=f"fc{layer}"
-            )(x)
+            x = self._layer(x, hidden if layer < self.num_layers - 1 else self.w_dim, f"fc{layer}")
 
         w_avg = self._w_avg()
         if update_w_avg and not self.is_initializing():
@@ -88,13 +85,14 @@ class MappingNetwork(nn.Module):
         _require_average(w_avg, "truncation_psi", truncation_psi)
         return _truncate(x, w_avg.value, truncation_psi, truncation_cutoff)
 
+    def _layer(self, x: jax.Array, features: int, name: str) -> jax.Array:
+        layer = FullyConnected(features, activation=self.activation, lr_multiplier=self.lr_multiplier, name=name)
+        return layer(x)
+
     def _inputs(self, z: jax.Array | None, labels: jax.Array | None) -> jax.Array:
         parts = []
         if self.z_dim > 0:
-            if z is None or z.ndim != 2 or z.shape[1] != self.z_dim:
-                found = None if z is None else z.shape
-                raise ValueError(f"z: found shape {found}, allowed: [N, z_dim] = [N, {self.z_dim}]")
-            parts.append(normalize_2nd_moment(at_least_float32(z)))
+            parts.append(normalize_2nd_moment(checked_latents(z, self.z_dim)))
         if self.num_classes > 0:
             features = self.w_dim if self.embed_features is None else self.embed_features
             embedded = FullyConnected(features, name="embed")(label_vectors(labels, self.num_classes))
@@ -107,6 +105,18 @@ class MappingNetwork(nn.Module):
         if self.num_ws is None or self.w_avg_beta is None:
             return None
         return self.variable("buffers", "w_avg", jnp.zeros, (self.w_dim,), jnp.float32)
+
+
+def checked_latents(z: jax.Array | None, z_dim: int) -> jax.Array:
+    """z, at least float32, if it is [N, z_dim].
+
+    Raises:
+      ValueError: if it is not.
+    """
+    if z is None or z.ndim != 2 or z.shape[1] != z_dim:
+        found = None if z is None else z.shape
+        raise ValueError(f"z: found shape {found}, allowed: [N, z_dim] = [N, {z_dim}]")
+    return at_least_float32(z)
 
 
 def _truncate(ws: jax.Array, w_avg: jax.Array, psi: float | jax.Array, cutoff: int | None) -> jax.Array:

@@ -1,0 +1,56 @@
+"""Instance normalization, and the form whose gain and offset come from a style."""
+
+import jax
+import jax.numpy as jnp
+
+
+def instance_norm(x: jax.Array, *, epsilon: float = 1e-8) -> jax.Array:
+    """(x - mean) / sqrt(var + epsilon), with the mean and variance of each channel over the pixels of each sample.
+
+    Args:
+      x: float [N, H, W, C].
+      epsilon: added to the (population) variance.
+
+    Returns:
+      Array of x's shape and dtype; computed in float32, or in float64 if x is.
+
+    Raises:
+      ValueError: if x has not 4 axes.
+
+    Reference: Ulyanov et al. 2016, "Instance Normalization"; the epsilon is the official StyleGAN code's.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, C]")
+    return _standardized(x, epsilon).astype(x.dtype)
+
+
+def adaptive_instance_norm(x: jax.Array, style: jax.Array, *, epsilon: float = 1e-8) -> jax.Array:
+    """(y_s + 1) * instance_norm(x) + y_b.
+
+    Args:
+      x: float [N, H, W, C].
+      style: [N, 2C]: the gains y_s of all channels, then the offsets y_b.
+      epsilon: of the instance normalization.
+
+    Returns:
+      Array of x's shape and dtype; computed in float32, or in float64 if x or the style is.
+
+    Raises:
+      ValueError: if x has not 4 axes, or the style has another shape.
+
+    Reference: Karras et al. 2019 (StyleGAN), equation 1; that the gain is y_s + 1 is the official code's form.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, C]")
+    batch, _, _, channels = x.shape
+    if style.shape != (batch, 2 * channels):
+        raise ValueError(f"style: found shape {style.shape}, allowed: [{batch}, 2 * {channels}]")
+    gain, offset = jnp.split(style[:, None, None, :], 2, axis=3)  # each [N, 1, 1, C]
+    return (_standardized(x, epsilon) * (gain + 1) + offset).astype(x.dtype)
+
+
+def _standardized(x: jax.Array, epsilon: float) -> jax.Array:
+    values = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    centered = values - jnp.mean(values, axis=(1, 2), keepdims=True)
+    variance = jnp.mean(jnp.square(centered), axis=(1, 2), keepdims=True)
+    return centered * jax.lax.rsqrt(variance + epsilon)
