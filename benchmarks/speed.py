@@ -27,20 +27,20 @@ def main(arguments: list[str]) -> None:
     mesh = devices.data_mesh()
     shape = (*config.data.resolution_px, config.data.channels)
     built = setup.build(config, shape, constrain=devices.constrain_batch(mesh))
-    devices.check_batch(config, built.gan)
-    batch = _batch(config.batch_size, shape, mesh)
+    devices.check_batch(built)
+    batch = _batch(built.stage.batch_size, shape, mesh)
     state = compilation.init_state(built, mesh)
     total = 0.0
     for program in compilation.compile_all(built, mesh, say=print):
-        inputs = (batch,) if program.name != "advance" else ()
+        inputs = (batch, np.int32(0)) if program.name != "advance" else ()
         state, seconds = _time(program, state, inputs)
-        total += seconds / program.interval
+        total += seconds * program.repeats / program.interval
         memory = program.run.memory_analysis()
         temporary = memory.temp_size_in_bytes / 2**30
         print(f"{program.name:<16} every {program.interval:>2}: {seconds:.4f} s, {temporary:.2f} GiB temporary")
     kind = jax.devices()[0].device_kind
     print(f"{jax.device_count()} x {kind}, jax {jax.__version__}, batch {config.batch_size}")
-    print(f"{total * 1000 / config.batch_size:.3f} sec/kimg, peak memory {logs.memory_gib():.2f} GiB")
+    print(f"{total * 1000 / built.stage.images_per_step:.3f} sec/kimg, peak memory {logs.memory_gib():.2f} GiB")
 
 
 def _batch(num_images: int, shape: tuple[int, int, int], mesh) -> dict[str, jax.Array]:

@@ -86,18 +86,6 @@ def test_resolution_as_height_and_width(resolution, px):
     assert DataConfig(resolution=resolution).resolution_px == px
 
 
-@pytest.mark.parametrize(
-    "total_kimg, batch_size, steps", [(25000, 32, 781250), (0.1, 8, 13), (0.096, 8, 12), (1e-6, 8, 1)]
-)
-def test_steps_show_at_least_the_images_asked_for(total_kimg, batch_size, steps):
-    assert Config(NETWORK, total_kimg=total_kimg, batch_size=batch_size).total_steps == steps
-
-
-@pytest.mark.parametrize("kimg, steps", [(4, 125), (0.032, 1), (0.001, 1), (0.1, 3)])
-def test_steps_of_an_interval_are_the_nearest_whole_number_from_one(kimg, steps):
-    assert Config(NETWORK, batch_size=32).steps(kimg) == steps
-
-
 @pytest.mark.parametrize("config", [EVERYTHING, Config(NETWORK)])
 def test_json_round_trip(config):
     assert configs.from_json(configs.to_json(config)) == config

@@ -179,7 +179,7 @@ def _compiled_once() -> Iterator[None]:
 
     def compile_once(setup, mesh, *, say):
         data = dataclasses.replace(setup.config.data, path="")
-        key = to_json(dataclasses.replace(setup.config, data=data))
+        key = f"{setup.stage_number} {to_json(dataclasses.replace(setup.config, data=data))}"
         if key not in _programs:
             _programs[key] = compile_all(setup, mesh, say=say)
         return _programs[key]

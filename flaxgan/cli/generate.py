@@ -74,8 +74,8 @@ def images_of_seeds(trained: Trained, seeds: list[int], arguments: argparse.Name
     z = np.stack([np.random.RandomState(seed).randn(gan.z_dim) for seed in seeds]).astype(np.float32)
     labels = _labels(gan, seeds, arguments.label)
     size = -(-arguments.batch_size // jax.device_count()) * jax.device_count()
-    sample = samples.sampler(gan, devices.data_mesh(), _options(gan, arguments))
-    return samples.generate(sample, trained.average, z, labels, batch_size=min(size, len(z)))
+    sample = samples.sampler(gan, devices.data_mesh(), _options(gan, arguments), stage=trained.stage)
+    return samples.generate(sample, trained.average, z, labels, batch_size=min(size, len(z)), alpha=trained.alpha)
 
 
 def _labels(gan: Gan, seeds: list[int], label: int | None) -> np.ndarray:

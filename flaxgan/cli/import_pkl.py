@@ -87,6 +87,7 @@ def _state(config: Config, imported: ImportedNetworks) -> TrainState:
         ema=Average(**_variables("G_ema", imported.g_ema, expected.ema)),
         pl_mean=jnp.zeros(()),
         ada=controller.init(imported.augment_p),
+        input_score=jnp.zeros(()),
     )
 
 

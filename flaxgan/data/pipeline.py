@@ -22,6 +22,7 @@ def batches(
     batch_size: int,
     seed: int,
     start: int = 0,
+    first_image: int = 0,
     mirror: bool = False,
     process_index: int = 0,
     process_count: int = 1,
@@ -37,6 +38,7 @@ def batches(
       batch_size: images in a global batch, divisible by process_count.
       seed: the seed of the order and of the flips, 0 to 2**32 - 1.
       start: the first global batch.
+      first_image: position of batch 0's first image in the endless order; a run whose batch size changes goes on there.
       mirror: whether to flip each image left to right with probability 1/2.
       process_index: which process this is.
       process_count: how many there are.
@@ -49,12 +51,14 @@ def batches(
     Raises:
       ValueError: at once, if an argument is out of range; later, if an image cannot be read, naming it.
     """
-    if start < 0:
-        raise ValueError(f"start={start}; allowed: 0 or larger")
+    for name, value in (("start", start), ("first_image", first_image)):
+        if value < 0:
+            raise ValueError(f"{name}={value}; allowed: 0 or larger")
     threads = min(os.cpu_count() or 1, _MAX_DEFAULT_THREADS) if num_threads is None else num_threads
     if threads < 1:
         raise ValueError(f"num_threads={threads}; allowed: 1 or larger")
-    dataset = _local_batches(source, batch_size, seed=seed, mirror=mirror, process=(process_index, process_count))
+    process = (process_index, process_count)
+    dataset = _local_batches(source, batch_size, seed=seed, mirror=mirror, process=process, first_image=first_image)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
     return _iterate(dataset[start:].to_iter_dataset(options))
 
@@ -128,7 +132,7 @@ def _iterate(dataset: grain.IterDataset) -> Iterator[Batch]:
 
 
 def _local_batches(
-    source: Source, batch_size: int, *, seed: int, mirror: bool, process: tuple[int, int]
+    source: Source, batch_size: int, *, seed: int, mirror: bool, process: tuple[int, int], first_image: int = 0
 ) -> grain.MapDataset[Batch]:
     index, count = process
     if not 0 <= index < count:
@@ -140,13 +144,13 @@ def _local_batches(
     # Each process takes consecutive rows of the global batch, which is where jax.make_array_from_process_local_data
     # puts them: chunk c of all chunks belongs to process c % count.
     chunks = grain.MapDataset.range(_ENDLESS)
-    load = functools.partial(_load, source, seed=seed, mirror=mirror, count=batch_size // count)
+    load = functools.partial(_load, source, seed=seed, mirror=mirror, count=batch_size // count, offset=first_image)
     return chunks[index::count].map(load)
 
 
-def _load(source: Source, chunk: int, *, seed: int, mirror: bool, count: int) -> Batch:
-    """Images chunk * count, chunk * count + 1, ... of the endless order."""
-    first = chunk * count
+def _load(source: Source, chunk: int, *, seed: int, mirror: bool, count: int, offset: int) -> Batch:
+    """Images offset + chunk * count, offset + chunk * count + 1, ... of the endless order."""
+    first = offset + chunk * count
     indices = order.image_indices(len(source), seed, first, count)
     flips = order.flips(seed, first, count) if mirror else np.zeros(count, bool)
     images = np.empty((count, *source.image_shape), np.uint8)

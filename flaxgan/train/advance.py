@@ -11,28 +11,28 @@ from flaxgan.train.state import TrainState
 
 def program(setup: Setup) -> Callable[[TrainState], TrainState]:
     """The function that is compiled and run once after the phases of each step."""
-    config = setup.config
+    config, num_images = setup.config, setup.stage.images_per_step
 
     def advance(state: TrainState) -> TrainState:
-        beta = ema.ema_beta(config.ema, state.images_seen, config.batch_size)
+        beta = ema.ema_beta(config.ema, state.images_seen, num_images)
         state = state.replace(
             ema=ema.update(state.ema, state.g, beta),
             step=state.step + 1,
-            images_seen=state.images_seen + config.batch_size,
+            images_seen=state.images_seen + num_images,
         )
-        return _adapt(state, config.augment, config.batch_size)
+        return _adapt(state, config.augment, num_images)
 
     return advance
 
 
-def _adapt(state: TrainState, config: AugmentConfig, batch_size: int) -> TrainState:
+def _adapt(state: TrainState, config: AugmentConfig, num_images: int) -> TrainState:
     if config.policy != "ada":
         return state
     ada = controller.maybe_update(
         state.ada,
         state.step,
         interval=config.interval,
-        images_per_update=batch_size * config.interval,
+        images_per_update=num_images * config.interval,
         target=config.target,
         kimg=config.adjust_kimg,
         p_max=config.p_max,

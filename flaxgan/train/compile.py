@@ -19,12 +19,14 @@ class Program:
     Attributes:
       name: the phase's name, or "advance".
       interval: it runs at steps that this divides.
-      run: the compiled function; it consumes the state that it is given.
+      repeats: times that it runs in such a step, each time on a new batch.
+      run: the compiled function (state, batch, repeat), or for "advance" (state); it consumes the state.
       seconds: compile time.
     """
 
     name: str
     interval: int
+    repeats: int
     run: jax.stages.Compiled
     seconds: float
 
@@ -48,7 +50,7 @@ def abstract_state(setup: Setup, mesh: Mesh) -> state.TrainState:
 
 def abstract_batch(setup: Setup, mesh: Mesh) -> phases.Batch:
     """A global batch's shapes and layout."""
-    num_images, sharding = setup.config.batch_size, devices.batched(mesh)
+    num_images, sharding = setup.stage.batch_size, devices.batched(mesh)
     return {
         "images": jax.ShapeDtypeStruct((num_images, *setup.gan.image_shape), "uint8", sharding=sharding),
         "labels": jax.ShapeDtypeStruct((num_images,), "int32", sharding=sharding),
@@ -62,8 +64,21 @@ def init_state(setup: Setup, mesh: Mesh) -> state.TrainState:
     return jax.jit(make, out_shardings=devices.replicated(mesh))()
 
 
-def lower_all(setup: Setup, mesh: Mesh, **lowering) -> dict[tuple[str, int], Callable[[], jax.stages.Lowered]]:
-    """(name, interval) -> a function that traces and lowers the program, in the order of a step.
+def restart_optimizers(setup: Setup, mesh: Mesh, of: state.TrainState) -> state.TrainState:
+    """The state with optimizers that have seen nothing yet, as a new stage of growing starts (PGGAN, appendix A)."""
+
+    def restart(of: state.TrainState) -> state.TrainState:
+        g, d = (
+            network.replace(opt_state=optimizer.init(network.params))
+            for network, optimizer in zip((of.g, of.d), setup.optimizers)
+        )
+        return of.replace(g=g, d=d)
+
+    return jax.jit(restart, donate_argnums=0, out_shardings=devices.replicated(mesh))(of)
+
+
+def lower_all(setup: Setup, mesh: Mesh, **lowering) -> dict[tuple[str, int, int], Callable[[], jax.stages.Lowered]]:
+    """(name, interval, repeats) -> a function that traces and lowers the program, in the order of a step.
 
     Args:
       setup: the run.
@@ -72,6 +87,7 @@ def lower_all(setup: Setup, mesh: Mesh, **lowering) -> dict[tuple[str, int], Cal
     """
     whole, batch = abstract_state(setup, mesh), abstract_batch(setup, mesh)
     copy = devices.replicated(mesh)
+    repeat = jax.ShapeDtypeStruct((), "int32", sharding=copy)
 
     def lower(function, *arguments, outputs):
         jitted = jax.jit(function, donate_argnums=0, out_shardings=outputs)
@@ -80,13 +96,13 @@ def lower_all(setup: Setup, mesh: Mesh, **lowering) -> dict[tuple[str, int], Cal
     programs = {}
     for phase in phases.build(setup):
         program = phase.program(setup.config.seed)
-        programs[phase.name, phase.interval] = lower(program, whole, batch, outputs=(copy, copy))
-    programs["advance", 1] = lower(advance.program(setup), whole, outputs=copy)
+        programs[phase.name, phase.interval, phase.repeats] = lower(program, whole, batch, repeat, outputs=(copy, copy))
+    programs["advance", 1, 1] = lower(advance.program(setup), whole, outputs=copy)
     return programs
 
 
 def compile_all(setup: Setup, mesh: Mesh, *, say: Callable[[str], None]) -> list[Program]:
-    """Compiles every program of a step.
+    """Compiles every program of a step of the setup's stage.
 
     Args:
       setup: the run.
@@ -94,11 +110,11 @@ def compile_all(setup: Setup, mesh: Mesh, *, say: Callable[[str], None]) -> list
       say: receives one line before and one after each compilation.
     """
     programs = []
-    for (name, interval), lower in lower_all(setup, mesh).items():
+    for (name, interval, repeats), lower in lower_all(setup, mesh).items():
         say(f"compiling {name} ...")
         start = time.monotonic()
         compiled = lower().compile()
         seconds = time.monotonic() - start
         say(f"compiled {name} in {seconds:.1f} s")
-        programs.append(Program(name, interval, compiled, seconds))
+        programs.append(Program(name, interval, repeats, compiled, seconds))
     return programs

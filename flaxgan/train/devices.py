@@ -7,7 +7,7 @@ import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from flaxgan.config import Config
-from flaxgan.types import Gan
+from flaxgan.train.setup import Setup
 
 
 def data_mesh() -> Mesh:
@@ -56,31 +56,46 @@ def check_accelerator(wanted: str) -> None:
     )
 
 
-def check_batch(config: Config, gan: Gan) -> None:
-    """Refuses a batch that the devices, the hosts or the networks cannot split.
+def check_batch(setup: Setup) -> None:
+    """Refuses a batch that the devices, the hosts or the networks cannot split, in any stage of the run.
 
     Raises:
       ValueError: naming the field, what was found and what is allowed.
     """
-    devices, rounds = jax.device_count(), config.accumulation_rounds
-    if config.batch_size % (devices * rounds):
+    config = setup.config
+    for number in range(len(setup.stages)):
+        at = setup.at(number)
+        field = "growth.batch_sizes" if config.growth.batch_sizes else "batch_size"
+        _check_divisible(field, at.stage.batch_size, config.accumulation_rounds)
+        if config.g_batch_size is not None:
+            _check_divisible("g_batch_size", config.g_batch_size, config.accumulation_rounds)
+        _check_shrink(config, at.batch_size("g"))
+        _check_discriminator(field, at)
+
+
+def _check_divisible(field: str, found: int, rounds: int) -> None:
+    devices = jax.device_count()
+    if found % (devices * rounds):
         raise ValueError(
-            f"config.batch_size: found {config.batch_size}, allowed: a multiple of {devices * rounds} "
+            f"config.{field}: found {found}, allowed: a multiple of {devices * rounds} "
             f"({devices} device(s) x accumulation_rounds {rounds})"
         )
-    _check_shrink(config)
-    per_round = config.batch_size // rounds
-    try:
-        _trace_discriminator(gan, per_round)
-    except ValueError as error:
-        raise ValueError(
-            f"config.batch_size: found {config.batch_size} in {rounds} round(s), which the discriminator of network "
-            f"{config.network['name']!r} refuses: {error}"
-        ) from error
 
 
-def _check_shrink(config: Config) -> None:
-    per_round = config.batch_size // config.accumulation_rounds
+def _check_discriminator(field: str, setup: Setup) -> None:
+    rounds = setup.config.accumulation_rounds
+    for num_images in {setup.batch_size("g"), setup.batch_size("d")}:
+        try:
+            _trace_discriminator(setup, num_images // rounds)
+        except ValueError as error:
+            raise ValueError(
+                f"config.{field}: found {num_images} in {rounds} round(s), which the discriminator of network "
+                f"{setup.config.network['name']!r} refuses: {error}"
+            ) from error
+
+
+def _check_shrink(config: Config, batch_size: int) -> None:
+    per_round = batch_size // config.accumulation_rounds
     for name, settings in config.g_regularizers.items():
         shrink = settings["batch_shrink"]
         if per_round % shrink:
@@ -90,9 +105,11 @@ def _check_shrink(config: Config) -> None:
             )
 
 
-def _trace_discriminator(gan: Gan, num_images: int) -> None:
+def _trace_discriminator(setup: Setup, num_images: int) -> None:
     """Traces D on abstract images: nothing is computed or allocated."""
-    images = jax.ShapeDtypeStruct((num_images, *gan.image_shape), "float32")
+    gan, stage = setup.gan, setup.stage
+    images = jax.ShapeDtypeStruct((num_images, *stage.image_shape), "float32")
     labels = jax.ShapeDtypeStruct((num_images,), "int32") if gan.num_classes else None
-    init = lambda key, images, labels: gan.discriminator.init(key, images, labels)
+    growth = {} if stage.network_stage is None else {"stage": stage.network_stage}
+    init = lambda key, images, labels: gan.discriminator.init(key, images, labels, **growth)
     jax.eval_shape(init, jax.random.key(0), images, labels)

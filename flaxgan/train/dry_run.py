@@ -28,12 +28,13 @@ def show(config: Config, *, compile_too: bool) -> None:
     mesh = devices.data_mesh()
     constrain = devices.constrain_batch(mesh)
     setup = setups.build(config, (*height_width, config.data.channels), constrain=constrain)
-    devices.check_batch(config, setup.gan)
-    for line in (*_tables(setup.gan), *_plan(config)):
+    devices.check_batch(setup)
+    for line in (*_tables(setup.gan), *_plan(setup)):
         print(line)
     if compile_too:
-        for line in _costs(compilation.compile_all(setup, mesh, say=print)):
-            print(line)
+        for number in range(len(setup.stages)):
+            for line in _costs(compilation.compile_all(setup.at(number), mesh, say=print)):
+                print(line)
 
 
 def layers(module: Any, *inputs: Any) -> list[tuple[str, int, int, str]]:
@@ -78,13 +79,22 @@ def _table(title: str, rows: list[tuple[str, int, int, str]]) -> Iterator[str]:
     yield ""
 
 
-def _plan(config: Config) -> Iterator[str]:
+def _plan(setup: setups.Setup) -> Iterator[str]:
+    config = setup.config
     per_device = config.batch_size // jax.device_count()
     yield f"devices    {jax.device_count()} {jax.default_backend()} on {jax.process_count()} host(s)"
     yield f"batch      {config.batch_size}, {per_device} a device, in {config.accumulation_rounds} round(s)"
-    yield f"steps      {config.total_steps:,} for {config.total_kimg:g} kimg"
-    every = config.steps(config.snapshot_kimg)
-    yield f"snapshots  {-(-config.total_steps // every):,}, every {every:,} steps ({config.snapshot_kimg:g} kimg)"
+    if config.d_steps > 1 or config.g_batch_size:
+        yield f"updates    {config.d_steps} of D for one of G, on {setup.batch_size('g')} images"
+    yield f"steps      {setup.total_steps:,} for {config.total_kimg:g} kimg"
+    for stage in setup.stages if len(setup.stages) > 1 else ():
+        height, width, _ = stage.image_shape
+        rate = "" if stage.learning_rate is None else f", learning rate {stage.learning_rate:g}"
+        yield (
+            f"  {height}x{width:<9} from {stage.first_image / 1000:,.0f} kimg: {stage.num_steps:,} steps, "
+            f"batch {stage.batch_size}, fade {stage.fade_images / 1000:g} kimg{rate}"
+        )
+    yield f"snapshots  every {config.snapshot_kimg:g} kimg, and at the end"
 
 
 def _costs(programs: list[compilation.Program]) -> Iterator[str]:

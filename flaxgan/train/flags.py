@@ -13,7 +13,7 @@ import tyro
 
 from flaxgan import lookup, networks
 from flaxgan.config import Config
-from flaxgan.losses import regularizers
+from flaxgan.losses import adversarial, regularizers
 from flaxgan.train import setup
 from flaxgan.train.recipe import load_recipe, recipe_name
 
@@ -80,6 +80,7 @@ def override(config: Config, arguments: list[str]) -> Config:
     Values of several numbers are written 64x96 or 1,3,3,1. The fields of the code that a recipe names are typed and
     described by that code's own signature and docstring.
     """
+    config = _with_loss(config, _split(arguments))
     types = _code_types(config)
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(Config)} | _typed(config, types)
     fields = [(name, kind, dataclasses.field(default=values[name])) for name, kind in types.items()]
@@ -96,7 +97,11 @@ def override(config: Config, arguments: list[str]) -> Config:
 def _code_types(config: Config) -> dict[str, type]:
     """Dataclasses of the arguments of the code that a config names, by field."""
     family = lookup.module(networks, config.network["name"])
-    types = {"network": _schema(family.build, config.network)}
+    loss = lookup.function(adversarial, config.loss)
+    types = {
+        "network": _schema(family.build, config.network),
+        "loss_settings": _schema(loss, config.loss_settings),
+    }
     for field in ("g_regularizers", "d_regularizers"):
         chosen = getattr(config, field)
         each = [(name, _schema(lookup.function(regularizers, name), chosen[name])) for name in chosen]
@@ -120,7 +125,10 @@ def _schema(function: Callable, values: dict[str, Any]) -> type:
 
 
 def _typed(config: Config, types: dict[str, type]) -> dict[str, Any]:
-    typed = {"network": types["network"](**{k: v for k, v in config.network.items() if k != "name"})}
+    typed = {
+        "network": types["network"](**{k: v for k, v in config.network.items() if k != "name"}),
+        "loss_settings": types["loss_settings"](**config.loss_settings),
+    }
     for field in ("g_regularizers", "d_regularizers"):
         kinds = {f.name: f.type for f in dataclasses.fields(types[field])}
         typed[field] = types[field](**{name: kinds[name](**values) for name, values in getattr(config, field).items()})
@@ -130,9 +138,17 @@ def _typed(config: Config, types: dict[str, type]) -> dict[str, Any]:
 def _untyped(parsed: Any, config: Config) -> Config:
     values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(Config)}
     values["network"] = {"name": config.network["name"], **dataclasses.asdict(parsed.network)}
-    for field in ("g_regularizers", "d_regularizers"):
+    for field in ("loss_settings", "g_regularizers", "d_regularizers"):
         values[field] = dataclasses.asdict(values[field])
     return Config(**values)
+
+
+def _with_loss(config: Config, arguments: list[str]) -> Config:
+    """The config with the loss that the command line asks for: its settings are those of that loss."""
+    if "--config.loss" not in arguments[:-1]:
+        return config
+    name = arguments[arguments.index("--config.loss") + 1]
+    return config if name == config.loss else setup.complete(dataclasses.replace(config, loss=name, loss_settings={}))
 
 
 def _given_resolution(arguments: list[str]) -> int | tuple[int, ...] | None:

@@ -1,5 +1,9 @@
-"""Running the two networks of a `Gan` as pure functions of parameters, variables and drawn inputs."""
+"""Running the two networks of a `Gan` as pure functions of parameters, variables and drawn inputs.
 
+`growth` are the keywords `stage` and `alpha` of networks that grow; other networks are given none.
+"""
+
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax
@@ -28,6 +32,10 @@ class Latents:
     mix_from: jax.Array | None = None
 
 
+Growth = Mapping[str, Any]
+NO_GROWTH: Growth = {}
+
+
 class Generated(NamedTuple):
     """Images float [N, H, W, C], and the generator's updated variables."""
 
@@ -35,11 +43,11 @@ class Generated(NamedTuple):
     variables: Any
 
 
-def generate(gan: Gan, params: Any, variables: Any, latents: Latents) -> Generated:
+def generate(gan: Gan, params: Any, variables: Any, latents: Latents, growth: Growth = NO_GROWTH) -> Generated:
     """Images as training makes them: with batch statistics, style mixing and the training noise."""
     if gan.has_style:
         ws, variables = map_latents(gan, params, variables, latents)
-        return Generated(synthesize(gan, params, variables, ws, latents.noise_key), variables)
+        return Generated(synthesize(gan, params, variables, ws, latents.noise_key, growth), variables)
     images, changed = gan.generator.apply(
         {"params": params, **variables},
         latents.z,
@@ -47,6 +55,7 @@ def generate(gan: Gan, params: Any, variables: Any, latents: Latents) -> Generat
         train=True,
         rngs={"noise": latents.noise_key},
         mutable=list(variables),
+        **growth,
     )
     return Generated(images, {**variables, **changed})
 
@@ -71,17 +80,20 @@ def map_latents(gan: Gan, params: Any, variables: Any, latents: Latents) -> tupl
     return jnp.where(layer < latents.mix_from[:, None, None], ws, other), variables
 
 
-def synthesize(gan: Gan, params: Any, variables: Any, ws: jax.Array, noise_key: jax.Array) -> jax.Array:
+def synthesize(
+    gan: Gan, params: Any, variables: Any, ws: jax.Array, noise_key: jax.Array, growth: Growth = NO_GROWTH
+) -> jax.Array:
     """Images [N, H, W, C] of a style-based generator from ws [N, L, D], with the training noise."""
-    return gan.generator.apply({"params": params, **variables}, ws, method="synthesize", rngs={"noise": noise_key})
+    variables = {"params": params, **variables}
+    return gan.generator.apply(variables, ws, method="synthesize", rngs={"noise": noise_key}, **growth)
 
 
 def discriminate(
-    gan: Gan, params: Any, variables: Any, images: jax.Array, labels: jax.Array
+    gan: Gan, params: Any, variables: Any, images: jax.Array, labels: jax.Array, growth: Growth = NO_GROWTH
 ) -> tuple[DiscriminatorOutput, Any]:
     """D's output for images [N, H, W, C] in training, and its updated variables."""
     output, changed = gan.discriminator.apply(
-        {"params": params, **variables}, images, _labels(gan, labels), train=True, mutable=list(variables)
+        {"params": params, **variables}, images, _labels(gan, labels), train=True, mutable=list(variables), **growth
     )
     return output, {**variables, **changed}
 

@@ -21,15 +21,23 @@ class PhaseInputs:
 
     Attributes:
       latents: of the generated images, or None where the phase generates none. Keys are one a round, [rounds].
-      image_noise: y of path length regularization, [R, N, H, W, C], or None.
+      image_noise: standard normal numbers for regularizers, [R, N, H, W, C], or None.
+      uniform_noise: uniform ones in [0, 1), likewise.
+      interpolation: one uniform number an image, [R, N], or None.
       fake_draws: random numbers of the augmentation of generated images, or None.
       real_draws: the same of real images, or None.
+      fake_noise: standard normal noise for D's generated images, [R, N, H, W, C], or None.
+      real_noise: the same for its real images.
     """
 
     latents: Latents | None = None
     image_noise: jax.Array | None = None
+    uniform_noise: jax.Array | None = None
+    interpolation: jax.Array | None = None
     fake_draws: Any = None
     real_draws: Any = None
+    fake_noise: jax.Array | None = None
+    real_noise: jax.Array | None = None
 
 
 def label_sampler(class_counts: jax.Array | None) -> LabelSampler:
@@ -41,7 +49,13 @@ def label_sampler(class_counts: jax.Array | None) -> LabelSampler:
 
 
 def draw_latents(
-    key: jax.Array, gan: Gan, shape: tuple[int, int], *, labels: LabelSampler, mixing_probability: float
+    key: jax.Array,
+    gan: Gan,
+    shape: tuple[int, int],
+    *,
+    labels: LabelSampler,
+    mixing_probability: float,
+    stage: int | None = None,
 ) -> Latents:
     """Latents for [rounds, images of a round].
 
@@ -51,6 +65,7 @@ def draw_latents(
       shape: (rounds, images of a round).
       labels: sampler of labels.
       mixing_probability: share of images that are mixed of two latents.
+      stage: of a growing network, which uses the styles of the layers up to it; None uses all.
     """
     z_key, label_key, noise_key, mix_key = jax.random.split(key, 4)
     latents = Latents(
@@ -62,8 +77,9 @@ def draw_latents(
         return latents
     z_key, coin_key, layer_key = jax.random.split(mix_key, 3)
     num_layers = gan.generator.num_ws
+    in_use = num_layers if stage is None else num_layers * (stage + 1) // len(gan.stages)
     mixed = jax.random.bernoulli(coin_key, mixing_probability, shape)
-    crossover = jax.random.randint(layer_key, shape, 1, num_layers)
+    crossover = jax.random.randint(layer_key, shape, 1, in_use)
     return latents.replace(
         z_mix=jax.random.normal(z_key, (*shape, gan.z_dim)), mix_from=jnp.where(mixed, crossover, num_layers)
     )

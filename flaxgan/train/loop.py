@@ -25,17 +25,19 @@ def train(run: Run) -> TrainState:
       NonFiniteError: if a loss is not finite; the last checkpoint is left as it is.
     """
     logs.say(f"data: {run.source.description}")
-    logs.say(f"devices: {jax.device_count()} {jax.default_backend()}, {run.config.batch_size} images a step")
+    images = run.setup.stages[-1].images_per_step
+    logs.say(f"devices: {jax.device_count()} {jax.default_backend()}, {images} images a step")
     checkpoints = Checkpoints(run.folder.checkpoints, keep=run.config.keep_checkpoints)
     stopped: list[int] = []
     try:
         state = _start(run, checkpoints)
-        if int(state.step) >= run.config.total_steps:
+        if int(state.step) >= run.setup.total_steps:
             logs.say(f"nothing to do: {run.folder.root} has reached {run.config.total_kimg:g} kimg")
             return state
-        programs = compilation.compile_all(run.setup, run.mesh, say=logs.say)
-        with _stop_signals() as stopped:
-            state = Session(run, checkpoints, programs, stopped).run(state)
+        session = Session(run, checkpoints, stopped)
+        session.compile(int(state.step))
+        with _stop_signals(stopped):
+            state = session.run(state)
     finally:
         checkpoints.close()
     if signal.SIGINT in stopped:
@@ -62,9 +64,8 @@ def _new(run: Run) -> TrainState:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[list[int]]:
+def _stop_signals(received: list[int]) -> Iterator[None]:
     """Collects SIGINT and SIGTERM, so that a step is finished and saved; a second one acts at once."""
-    received: list[int] = []
     previous = {}
 
     def stop(number, frame):
@@ -75,7 +76,7 @@ def _stop_signals() -> Iterator[list[int]]:
     for number in (signal.SIGINT, signal.SIGTERM):
         previous[number] = signal.signal(number, stop)
     try:
-        yield received
+        yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -4,10 +4,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import optax
 from flax import traverse_util
 
 from flaxgan.config import Config, OptimizerConfig
+from flaxgan.train.schedules import decay_factor, rampup_factor
 
 
 class Optimizers(NamedTuple):
@@ -17,12 +19,13 @@ class Optimizers(NamedTuple):
     d: optax.GradientTransformation
 
 
-def build(config: Config, d_layers: Sequence[str]) -> Optimizers:
+def build(config: Config, d_layers: Sequence[str], *, learning_rate: float | None = None) -> Optimizers:
     """The optimizers of a run.
 
     Args:
       config: the run.
       d_layers: parameter paths of D's layers from image to logit, the order in which freeze-D freezes them.
+      learning_rate: of both networks instead of the config's, or None.
 
     Raises:
       ValueError: if an optimizer is unknown, or more layers are to be frozen than there are.
@@ -30,10 +33,15 @@ def build(config: Config, d_layers: Sequence[str]) -> Optimizers:
     if config.freeze_d_layers > len(d_layers):
         allowed = f"0 to {len(d_layers)}, the layers of this discriminator"
         raise ValueError(f"config.freeze_d_layers: found {config.freeze_d_layers}, allowed: {allowed}")
-    d = _optimizer(config.d_optimizer, lazy_ratio(config.d_regularizers))
+    for field in ("g_optimizer", "d_optimizer"):
+        _check(field, getattr(config, field), config.total_kimg)
+    g, d = config.g_optimizer, config.d_optimizer
+    if learning_rate is not None:
+        g, d = (dataclasses.replace(one, learning_rate=learning_rate) for one in (g, d))
+    d_rule = _optimizer(d, lazy_ratio(config.d_regularizers))
     if config.freeze_d_layers:
-        d = freeze(d, d_layers[: config.freeze_d_layers])
-    return Optimizers(_optimizer(config.g_optimizer, lazy_ratio(config.g_regularizers)), d)
+        d_rule = freeze(d_rule, d_layers[: config.freeze_d_layers])
+    return Optimizers(_optimizer(g, lazy_ratio(config.g_regularizers)), d_rule)
 
 
 def freeze(optimizer: optax.GradientTransformation, layers: Sequence[str]) -> optax.GradientTransformation:
@@ -48,6 +56,24 @@ def freeze(optimizer: optax.GradientTransformation, layers: Sequence[str]) -> op
         return traverse_util.unflatten_dict({n: "frozen" if frozen(n) else "trained" for n in flat}, sep="/")
 
     return optax.multi_transform({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
+
+
+def scale(config: OptimizerConfig, updates: optax.Updates, images_seen: jax.Array, total_kimg: float) -> optax.Updates:
+    """An optimizer's updates at the learning rate of the moment: every update rule here is linear in it.
+
+    Args:
+      config: its ramp-up and decay.
+      updates: at the full learning rate.
+      images_seen: images before this step.
+      total_kimg: length of the run.
+    """
+    if config.decay == "none" and not config.rampup_kimg:
+        return updates
+    kimg = images_seen / 1000
+    factor = rampup_factor(kimg, rampup_kimg=config.rampup_kimg) * decay_factor(
+        kimg, kind=config.decay, start_kimg=config.decay_start_kimg, total_kimg=total_kimg
+    )
+    return jax.tree.map(lambda update: update * factor, updates)
 
 
 def lazy_ratio(regularizers: dict[str, dict]) -> float:
@@ -71,8 +97,27 @@ def adam(config: OptimizerConfig) -> optax.GradientTransformation:
     return optax.adam(config.learning_rate, b1=config.b1, b2=config.b2, eps=config.eps)
 
 
+def rmsprop(config: OptimizerConfig) -> optax.GradientTransformation:
+    """RMSprop (Tieleman and Hinton 2012) from zero, eps outside the root as in Keras; b1 > 0 is its momentum."""
+    momentum = config.b1 or None
+    return optax.rmsprop(config.learning_rate, decay=config.b2, eps=config.eps, eps_in_sqrt=False, momentum=momentum)
+
+
+def sgd(config: OptimizerConfig) -> optax.GradientTransformation:
+    """Gradient descent; b1 > 0 is its momentum."""
+    return optax.sgd(config.learning_rate, momentum=config.b1 or None)
+
+
+KINDS = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
+
+
 def _optimizer(config: OptimizerConfig, ratio: float) -> optax.GradientTransformation:
-    kinds = {"adam": adam}
-    if config.name not in kinds:
-        raise ValueError(f"config.*_optimizer.name: found {config.name!r}, allowed: {', '.join(kinds)}")
-    return kinds[config.name](lazy(config, ratio))
+    return KINDS[config.name](lazy(config, ratio))
+
+
+def _check(field: str, config: OptimizerConfig, total_kimg: float) -> None:
+    if config.name not in KINDS:
+        raise ValueError(f"config.{field}.name: found {config.name!r}, allowed: {', '.join(KINDS)}")
+    if config.decay != "none" and config.decay_start_kimg >= total_kimg:
+        allowed = f"below total_kimg {total_kimg:g}"
+        raise ValueError(f"config.{field}.decay_start_kimg: found {config.decay_start_kimg:g}, allowed: {allowed}")

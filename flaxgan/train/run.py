@@ -60,7 +60,7 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
         class_counts=np.bincount(source.labels, minlength=data.num_classes) if data.num_classes else None,
         constrain=devices.constrain_batch(mesh),
     )
-    devices.check_batch(config, setup.gan)
+    devices.check_batch(setup)
     if config.init_from and not checkpoint.exists(run_folder.RunFolder(epath.Path(workdir)).checkpoints):
         transfer.check(compilation.abstract_state(setup, mesh), config.init_from)
     folder = run_folder.open_run(workdir, config, write=jax.process_index() == 0)

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from PIL import Image
 
 from flaxgan import prng
+from flaxgan.ops.growing import nearest_upsample
 from flaxgan.ops.image import to_uint8
 from flaxgan.train import devices
 from flaxgan.train.state import Average
@@ -19,40 +20,52 @@ MIN_CELL_PX = 64
 """Smaller images are enlarged by a whole factor in grids, so that a person can see them."""
 
 
-def sampler(gan: Gan, mesh: Mesh, options: Mapping[str, Any] | None = None) -> Callable[..., jax.Array]:
-    """The compiled function (average, z, labels, key) -> uint8 images [N, H, W, C] on every device.
+def sampler(
+    gan: Gan, mesh: Mesh, options: Mapping[str, Any] | None = None, *, stage: int | None = None
+) -> Callable[..., jax.Array]:
+    """The compiled function (average, z, labels, key, alpha) -> uint8 images [N, H, W, C] on every device.
 
     Args:
       gan: the networks.
       mesh: the devices.
       options: arguments of the generator's call, such as truncation_psi. By default a style-based generator uses its
         constant noise, so that images change only where the weights or the latents do.
+      stage: of a growing network; its images are enlarged to the full size. alpha is the share of its newest block.
     """
     options = options if options is not None else ({"noise_mode": "const"} if gan.has_style else {})
 
-    def sample(average: Average, z: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
+    def sample(average: Average, z: jax.Array, labels: jax.Array, key: jax.Array, alpha: jax.Array) -> jax.Array:
         z, labels = devices.constrain_batch(mesh)((z, labels))
+        growth = {} if stage is None else {"stage": stage, "alpha": alpha}
         images = gan.generator.apply(
             {"params": average.params, **average.variables},
             z,
             labels if gan.num_classes else None,
             rngs={"noise": key},
             **options,
+            **growth,
         )
-        return to_uint8(images)
+        return nearest_upsample(to_uint8(images), gan.image_shape[0] // images.shape[1])
 
     return jax.jit(sample, out_shardings=devices.replicated(mesh))
 
 
 def generate(
-    sample: Callable[..., jax.Array], average: Average, z: np.ndarray, labels: np.ndarray, *, batch_size: int
+    sample: Callable[..., jax.Array],
+    average: Average,
+    z: np.ndarray,
+    labels: np.ndarray,
+    *,
+    batch_size: int,
+    alpha: float = 1.0,
 ) -> np.ndarray:
     """Images uint8 [N, H, W, C] for any number of latents, in batches of one size so that one program serves all."""
+    alpha = np.float32(alpha)
     images = []
     for start, stop in _spans(len(z), batch_size):
         pad = batch_size - (stop - start)
         batch = [np.concatenate([x[start:stop], np.repeat(x[:1], pad, axis=0)]) for x in (z, labels)]
-        images.append(np.asarray(sample(average, *batch, jax.random.key(start)))[: stop - start])
+        images.append(np.asarray(sample(average, *batch, jax.random.key(start), alpha))[: stop - start])
     return np.concatenate(images)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from flaxgan.data import pipeline
 from flaxgan.data.prefetch import Prefetcher, prefetch
-from flaxgan.train import devices, logs, samples
+from flaxgan.train import compile as compilation
+from flaxgan.train import devices, growth, logs, samples
 from flaxgan.train.checkpoint import Checkpoints
 from flaxgan.train.compile import Program
 from flaxgan.train.run import Run
@@ -21,16 +22,30 @@ MAX_STEPS_IN_FLIGHT = 2
 class Session:
     """One stretch of training between a start and a stop. What it holds beside the state is for logs only."""
 
-    def __init__(self, run: Run, checkpoints: Checkpoints, programs: list[Program], stopped: list[int]):
-        self._run, self._checkpoints, self._programs, self._stopped = run, checkpoints, programs, stopped
-        self._sample = samples.sampler(run.setup.gan, run.mesh)
+    def __init__(self, run: Run, checkpoints: Checkpoints, stopped: list[int]):
+        self._run, self._checkpoints, self._stopped = run, checkpoints, stopped
+        self._setup = run.setup
+        self._programs: list[Program] = []
         self._history: list = []
         self._tick_start = time.monotonic()
         self._tick_step = 0
         self._waited = 0.0
 
+    def compile(self, step: int) -> None:
+        """Compiles the programs of the stage that a step belongs to."""
+        number = growth.number_at(self._run.setup.stages, step)
+        self._setup = self._run.setup.at(number)
+        stages, stage = self._setup.stages, self._setup.stage
+        if len(stages) > 1:
+            height, width, _ = stage.image_shape
+            logs.say(f"stage {number + 1} of {len(stages)}: {height}x{width}, {stage.batch_size} images a step")
+        self._programs = compilation.compile_all(self._setup, self._run.mesh, say=logs.say)
+        self._sample = samples.sampler(self._setup.gan, self._run.mesh, stage=stage.network_stage)
+
     def run(self, state: TrainState) -> TrainState:
         """Trains from a state until the run's end or a signal; returns the last state, which is saved.
+
+        `compile` comes first, with the step of that state.
 
         Raises:
           NonFiniteError: if a loss is not finite; nothing is saved then.
@@ -42,14 +57,25 @@ class Session:
         return state
 
     def _train(self, state: TrainState, step: int) -> tuple[TrainState, int]:
-        config = self._run.config
         if step == 0:
             self._save_reals()
             self._snapshot(state, step)
+        while step < self._setup.total_steps and not self._stopped:
+            if step >= self._setup.stage.end_step:
+                self.compile(step)
+            if step and step == self._setup.stage.first_step:
+                state = compilation.restart_optimizers(self._setup, self._run.mesh, state)
+            state, step = self._train_stage(state, step)
+        return state, step
+
+    def _train_stage(self, state: TrainState, step: int) -> tuple[TrainState, int]:
+        """Trains to the end of the stage that is compiled."""
+        config = self._run.config
         self._restart_clock(step)
+        self._waited = 0.0
         with self._batches(step) as batches:
-            while step < config.total_steps and not self._stopped:
-                state = self._step(state, step, next(batches))
+            while step < self._setup.stage.end_step and not self._stopped:
+                state = self._step(state, step, [next(batches) for _ in range(config.d_steps)])
                 step += 1
                 snapshot_due = self._due(step, config.snapshot_kimg)
                 if snapshot_due or self._due(step, config.tick_kimg):
@@ -59,16 +85,16 @@ class Session:
         return state, step
 
     def _due(self, step: int, every_kimg: float) -> bool:
-        config = self._run.config
-        return step % config.steps(every_kimg) == 0 or step == config.total_steps
+        return growth.is_due(self._setup.stage, step, every_kimg) or step == self._setup.total_steps
 
     def _batches(self, step: int) -> Prefetcher:
-        data = self._run.config.data
+        data, stage = self._run.config.data, self._setup.stage
         local = pipeline.batches(
             self._run.source,
-            batch_size=self._run.config.batch_size,
+            batch_size=stage.batch_size,
             seed=self._run.config.seed,
-            start=step,
+            start=(step - stage.first_step) * self._run.config.d_steps,
+            first_image=stage.first_image,
             mirror=data.mirror,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
@@ -76,11 +102,12 @@ class Session:
         )
         return prefetch(local, devices.batched(self._run.mesh))
 
-    def _step(self, state: TrainState, step: int, batch: dict[str, jax.Array]) -> TrainState:
+    def _step(self, state: TrainState, step: int, batches: list[dict[str, jax.Array]]) -> TrainState:
         """One training step: the phases that are due, then the average and the counters."""
-        for program in self._programs[:-1]:
-            if step % program.interval == 0:
-                state, scalars = program.run(state, batch)
+        due = [program for program in self._programs[:-1] if step % program.interval == 0]
+        for program in due:
+            for repeat in range(program.repeats):
+                state, scalars = program.run(state, batches[repeat], np.int32(repeat))
                 self._history.append((step, program.name, scalars))
         state = self._programs[-1].run(state)
         self._wait_for_older_steps(step)
@@ -93,11 +120,10 @@ class Session:
                 return
 
     def _tick(self, state: TrainState, step: int, waited: float) -> None:
-        config = self._run.config
         means = logs.tick_means(self._history)
         self._history.clear()
         seconds = time.monotonic() - self._tick_start
-        kimg = config.batch_size * (step - self._tick_step) / 1000
+        kimg = self._setup.stage.images_per_step * (step - self._tick_step) / 1000
         record = {
             "step": step,
             "kimg": int(state.images_seen) / 1000,
@@ -148,8 +174,9 @@ class Session:
         self._logs.measured(record)
 
     def _generate(self, state: TrainState, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        size = max(self._run.config.batch_size, jax.device_count())
-        return samples.generate(self._sample, state.ema, z, labels, batch_size=size)
+        size = max(self._setup.stage.batch_size, jax.device_count())
+        alpha = float(self._setup.stage.alpha(int(state.images_seen)))
+        return samples.generate(self._sample, state.ema, z, labels, batch_size=size, alpha=alpha)
 
     def _save_grid(self, name: str, images: np.ndarray, columns: int, *, step: int) -> None:
         grid = samples.grid(images, columns)
@@ -159,7 +186,7 @@ class Session:
 
     def _finish(self, state: TrainState, step: int) -> None:
         """Saves what an interruption left unsaved, and says how to go on."""
-        done = step == self._run.config.total_steps
+        done = step == self._setup.total_steps
         if not done and step and self._checkpoints.latest_step() != step:
             logs.tick_means(self._history)  # Nothing that is not finite may be saved.
             self._checkpoints.save(state, self._run.config)

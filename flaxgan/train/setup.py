@@ -1,6 +1,7 @@
 """What the phases of a run are made of: the recipe's names turned into code, once, at build time."""
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable
 from types import ModuleType
@@ -11,18 +12,20 @@ import jax
 from flaxgan import augment, lookup, networks
 from flaxgan.config import Config
 from flaxgan.losses import adversarial, regularizers
-from flaxgan.train import optim
+from flaxgan.train import growth, optim
 from flaxgan.train.inputs import LabelSampler, label_sampler
 from flaxgan.types import Gan
 
 TRAINER_SETTINGS = {"g_regularizers": {"interval": None, "batch_shrink": 1}, "d_regularizers": {"interval": None}}
 """Settings of a network's regularizers that the trainer itself uses, with their defaults."""
 
+_ANY = ("params", "z", "fake_logits", "fake_features", "image_noise", "uniform_noise", "interpolation")
+
 SUPPLIED = {
-    "g_regularizers": ("synthesize", "ws", "image_noise", "pl_mean"),
-    "d_regularizers": ("discriminate", "real_images"),
+    "g_regularizers": (*_ANY, "synthesize", "ws", "pl_mean"),
+    "d_regularizers": (*_ANY, "discriminate", "discriminate_fakes", "real_images", "fake_images", "real_logits"),
 }
-"""What the trainer supplies to the arguments of a network's regularizers; see `flaxgan.train.terms`."""
+"""What the trainer supplies to the arguments of a network's regularizers; see `flaxgan.train.scene`."""
 
 
 def _identity(tree: Any) -> Any:
@@ -41,6 +44,7 @@ class Setup:
       labels: sampler of the labels of generated images.
       augment_spec: which augmentations, or None.
       constrain: lays a tree of [rounds, images, ...] arrays over the devices.
+      stage_number: the stage of the run that this is a setup for; its first one, unless `at` says otherwise.
     """
 
     config: Config
@@ -50,6 +54,36 @@ class Setup:
     labels: LabelSampler
     augment_spec: Any = None
     constrain: Callable[[Any], Any] = _identity
+    stage_number: int = 0
+
+    @functools.cached_property
+    def stages(self) -> tuple[growth.Stage, ...]:
+        """All stages of the run."""
+        return growth.stages(self.config, self.gan)
+
+    @property
+    def stage(self) -> growth.Stage:
+        """The stage that this is a setup for."""
+        return self.stages[self.stage_number]
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return growth.total_steps(self.stages)
+
+    def batch_size(self, network: str) -> int:
+        """Images of one update of a network, "g" or "d"."""
+        if network == "g" and self.config.g_batch_size is not None:
+            return self.config.g_batch_size
+        return self.stage.batch_size
+
+    def at(self, stage_number: int) -> "Setup":
+        """The same run in another stage."""
+        rate = self.stages[stage_number].learning_rate
+        optimizers = self.optimizers
+        if rate is not None:
+            optimizers = optim.build(self.config, self.gan.d_layers, learning_rate=rate)
+        return dataclasses.replace(self, stage_number=stage_number, optimizers=optimizers)
 
 
 def build(
@@ -76,17 +110,19 @@ def build(
             f"config.style_mixing_probability: found {config.style_mixing_probability}, allowed: 0, because "
             f"network {config.network['name']!r} has no mapping and synthesis networks to mix styles between"
         )
+    _check_possible(config, gan)
     if config.data.num_classes and class_counts is None:
         class_counts = [1] * config.data.num_classes
-    return Setup(
+    setup = Setup(
         config=config,
         gan=gan,
         optimizers=optim.build(config, gan.d_layers),
-        loss=_named("loss", adversarial, config.loss),
+        loss=_loss(config),
         labels=label_sampler(class_counts if config.data.num_classes else None),
         augment_spec=None if config.augment.policy == "off" else _preset(config.augment.preset),
         constrain=constrain,
     )
+    return setup.at(0)
 
 
 def build_gan(config: Config, image_shape: tuple[int, int, int]) -> Gan:
@@ -115,6 +151,7 @@ def complete(config: Config) -> Config:
     return dataclasses.replace(
         config,
         network={"name": config.network["name"], **_defaults(family.build), **config.network},
+        loss_settings=_complete_loss(config),
         g_regularizers=_complete_regularizers("g_regularizers", config.g_regularizers),
         d_regularizers=_complete_regularizers("d_regularizers", config.d_regularizers),
     )
@@ -124,6 +161,33 @@ def regularizer_settings(name: str) -> dict[str, inspect.Parameter]:
     """The keyword-only settings of a regularizer, which a recipe gives."""
     parameters = inspect.signature(lookup.function(regularizers, name)).parameters
     return {key: p for key, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _complete_loss(config: Config) -> dict[str, Any]:
+    function = _named("loss", adversarial, config.loss)
+    _check_names("loss_settings", config.loss_settings, set(_defaults(function)))
+    return {**_defaults(function), **config.loss_settings}
+
+
+def _loss(config: Config) -> Callable:
+    function = _named("loss", adversarial, config.loss)
+    return functools.partial(function, **config.loss_settings) if config.loss_settings else function
+
+
+def _check_possible(config: Config, gan: Gan) -> None:
+    """Refuses regularizers that ask for what the networks do not have."""
+    name = config.network["name"]
+    for field in ("g_regularizers", "d_regularizers"):
+        for regularizer in getattr(config, field):
+            wanted = supplied_arguments(regularizer)
+            lacks = ""
+            if {"synthesize", "ws"} & set(wanted) and not gan.has_style:
+                lacks = "has no mapping and synthesis networks"
+            if "fake_features" in wanted and not gan.encodes:
+                lacks = "has no discriminator that estimates latents"
+            if lacks:
+                allowed = f"only with networks that have what it regularizes; network {name!r} {lacks}"
+                raise ValueError(f"config.{field}: found {regularizer!r}, allowed: {allowed}")
 
 
 def _complete_regularizers(field: str, chosen: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

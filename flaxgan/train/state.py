@@ -18,7 +18,8 @@ class NetworkState:
 
     Attributes:
       params: trained parameters, float32.
-      variables: the other Linen collections (w_avg and constant noise, running statistics), may be empty.
+      variables: the other Linen collections (w_avg and constant noise, running statistics, the vectors of spectral
+        normalization), may be empty.
       opt_state: the optax state of `params`.
     """
 
@@ -44,9 +45,10 @@ class TrainState:
       images_seen: real images shown to the discriminator, int32 [].
       g: the generator.
       d: the discriminator.
-      ema: moving average of the generator; its variables are copied, not averaged.
+      ema: moving average of the generator.
       pl_mean: moving average of the path length, float32 [].
       ada: state of the augmentation controller.
+      input_score: moving average of D's mean logit, which the noise on its inputs follows, float32 [].
     """
 
     step: jax.Array
@@ -56,6 +58,7 @@ class TrainState:
     ema: Average
     pl_mean: jax.Array
     ada: controller.AdaState
+    input_score: jax.Array
 
     @property
     def generator_variables(self) -> dict[str, Any]:
@@ -77,7 +80,8 @@ def init(gan: Gan, optimizers: Optimizers, *, seed: int, augment_p: float = 0.0)
     # Buffers must not be shared between g and ema: both are donated to the compiled steps.
     ema = Average(*jax.tree.map(jnp.copy, (g.params, g.variables)))
     zero = lambda: jnp.zeros((), jnp.int32)
-    return TrainState(zero(), zero(), g, d, ema, pl_mean=jnp.zeros(()), ada=controller.init(augment_p))
+    ada, pl_mean, input_score = controller.init(augment_p), jnp.zeros(()), jnp.zeros(())
+    return TrainState(zero(), zero(), g, d, ema, pl_mean=pl_mean, ada=ada, input_score=input_score)
 
 
 def _init_network(module, inputs, optimizer, key) -> NetworkState:

@@ -7,17 +7,22 @@ from etils import epath
 from jax import tree
 
 from flaxgan.config import Config
-from flaxgan.train import checkpoint, setup
+from flaxgan.train import checkpoint, growth, setup
 from flaxgan.train.state import Average
 from flaxgan.types import Gan
 
 
 class Trained(NamedTuple):
-    """The networks of a run, the moving average of its generator, and its config."""
+    """The networks of a run, the moving average of its generator, and its config.
+
+    `stage` and `alpha` say how far a growing network has grown, the keywords of its call; stage is None for others.
+    """
 
     gan: Gan
     average: Average
     config: Config
+    stage: int | None = None
+    alpha: float = 1.0
 
     @property
     def variables(self) -> dict:
@@ -38,7 +43,12 @@ def load(path: epath.PathLike) -> Trained:
     config = checkpoint.read_config(folder)
     gan = setup.build_gan(config, (*config.data.resolution_px, config.data.channels))
     arrays = checkpoint.read_average(folder)
-    return Trained(gan, Average(*(tree.map(jnp.asarray, arrays[name]) for name in ("params", "variables"))), config)
+    average = Average(*(tree.map(jnp.asarray, arrays[name]) for name in ("params", "variables")))
+    step = int(folder.name) if folder.name.isdigit() else 0
+    stages = growth.stages(config, gan)
+    # A checkpoint at the border of two stages was made by the first of them.
+    stage = stages[growth.number_at(stages, max(step - 1, 0))]
+    return Trained(gan, average, config, stage.network_stage, float(stage.alpha(stage.images_at(step))))
 
 
 def load_discriminator(path: epath.PathLike) -> dict:

@@ -20,7 +20,7 @@ from flaxgan.train import setup as building
 from flaxgan.train.forward import Latents
 from flaxgan.train.setup import Setup
 from flaxgan.train.state import Average, NetworkState, TrainState
-from flaxgan.train.terms import Reals
+from flaxgan.train.scene import Reals
 from flaxgan.types import Gan
 
 
@@ -44,7 +44,7 @@ def train_state(case: Case, built: Setup, *, prefix: str = "", pl_mean: Any = 0.
     d = _network(case, gan.discriminator, images, labels, prefix=f"{prefix}D/", optimizer=built.optimizers.d)
     zero = jnp.zeros((), jnp.int32)
     average = Average(g.params, g.variables)
-    return TrainState(zero, zero, g, d, average, jnp.asarray(pl_mean, case.dtype), controller.init())
+    return TrainState(zero, zero, g, d, average, jnp.asarray(pl_mean, case.dtype), controller.init(), jnp.zeros(()))
 
 
 def reals(images: np.ndarray, labels: np.ndarray) -> Reals:

@@ -19,9 +19,9 @@ from flaxgan.losses.penalties import input_gradient_penalty, path_length_penalty
 from flaxgan.train import forward, terms
 from flaxgan.train.forward import Latents
 from flaxgan.train.inputs import PhaseInputs
+from flaxgan.train.scene import Reals
 from flaxgan.train.setup import Setup
 from flaxgan.train.state import TrainState
-from flaxgan.train.terms import Reals
 
 suite = Suite(__name__, float32=3e-5, float64=5e-7)
 
@@ -97,19 +97,19 @@ def _compare_phase(case: Case, phase: str, setup: Setup, inputs: PhaseInputs, st
 
 
 def _g_main(setup: Setup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
-    loss, state, judged = _play(setup, terms.g_adversarial, params, state, reals, inputs)
+    loss, state, judged = _play(setup, "g", params, state, reals, inputs)
     results = {"logits_fake": judged["fake"], "loss_per_sample": judged["g_loss"]}
     return loss, {**_columns(results), "w_avg_after": training.w_avg(state)}
 
 
 def _d_main(setup: Setup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
-    loss, state, judged = _play(setup, terms.d_adversarial, params, state, reals, inputs)
+    loss, state, judged = _play(setup, "d", params, state, reals, inputs)
     results = {"logits_fake": judged["fake"], "logits_real": judged["real"], "loss_per_sample": judged["d_loss"]}
     return loss, {**_columns(results), "w_avg_after": training.w_avg(state)}
 
 
-def _play(setup: Setup, term: Any, *arguments: Any) -> tuple[jax.Array, TrainState, dict[str, jax.Array]]:
-    """An adversarial term's loss and state, with the logits that it judges by and the loss of each image."""
+def _play(setup: Setup, network: str, *arguments: Any) -> tuple[jax.Array, TrainState, dict[str, jax.Array]]:
+    """A network's adversarial loss and state, with the logits that it judges by and the loss of each image."""
     judged = {}
 
     def watched_loss(real, fake):
@@ -117,7 +117,7 @@ def _play(setup: Setup, term: Any, *arguments: Any) -> tuple[jax.Array, TrainSta
         judged.update(real=real, fake=fake, d_loss=d_loss, g_loss=g_loss)
         return d_loss, g_loss
 
-    loss, (state, _) = term(dataclasses.replace(setup, loss=watched_loss))(*arguments)
+    loss, (state, _) = terms.main(dataclasses.replace(setup, loss=watched_loss), network)(*arguments)
     return loss, state, judged
 
 
@@ -128,7 +128,7 @@ def _columns(results: dict[str, jax.Array]) -> dict[str, jax.Array]:
 
 def _path_length(setup: Setup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
     """The trainer's term; and, on the same images, the penalty of the library with what it is computed from."""
-    loss, (after, _) = terms.g_regularizer(setup, "path_length")(params, state, reals, inputs)
+    loss, (after, _) = terms.regularizer(setup, "g", "path_length")(params, state, reals, inputs)
     noise = inputs.image_noise
     latents = inputs.latents.replace(z=inputs.latents.z[: len(noise)], labels=inputs.latents.labels[: len(noise)])
     ws, variables = forward.map_latents(setup.gan, params, state.g.variables, latents)
@@ -142,7 +142,7 @@ def _path_length(setup: Setup, params: Any, state: TrainState, reals: Reals, inp
 
 def _r1(setup: Setup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
     """The trainer's term; and, on the same images, the penalty of the library with what it is computed from."""
-    loss, _ = terms.d_regularizer(setup, "r1")(params, state, reals, inputs)
+    loss, _ = terms.regularizer(setup, "d", "r1")(params, state, reals, inputs)
 
     def discriminate(images):
         if setup.augment_spec is not None:

@@ -11,7 +11,7 @@ from flaxgan.config import Config, DataConfig, OptimizerConfig
 from flaxgan.losses.adversarial import non_saturating
 from flaxgan.train import optim, setup, state
 from flaxgan.train.inputs import label_sampler
-from flaxgan.train.terms import Reals
+from flaxgan.train.scene import Reals
 from flaxgan.types import DiscriminatorOutput, Gan
 
 IMAGE_SHAPE = (4, 4, 1)

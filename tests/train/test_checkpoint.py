@@ -19,7 +19,7 @@ def _state(setup, *, steps: int = 1):
     """A state in which no part is as initialized."""
     state = small_gans.init(setup).replace(pl_mean=jnp.float32(0.7))
     for phase in phases.build(setup):
-        state, _ = jax.jit(phase.program(seed=0))(state, small_gans.batch())
+        state, _ = jax.jit(phase.program(seed=0))(state, small_gans.batch(), 0)
     ema = jax.tree.map(lambda x: x + 0.5, state.ema)
     return state.replace(step=jnp.int32(steps), images_seen=jnp.int32(8 * steps), ema=ema)
 
@@ -56,7 +56,7 @@ def test_training_may_consume_the_state_while_it_is_saved(setup, tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(state, setup.config)
     for _ in range(5):
-        state, _ = program(state, small_gans.batch())
+        state, _ = program(state, small_gans.batch(), 0)
     checkpoints.wait()
     restored = checkpoints.restore(1, compile.abstract_state(setup, devices.data_mesh()))
     checkpoints.close()

@@ -1,6 +1,7 @@
 import pathlib
 
 import jax
+import numpy as np
 import pytest
 import small_gans
 
@@ -42,7 +43,7 @@ def everything() -> setup.Setup:
 def test_every_program_lowers_for_machines_that_are_not_here(everything, index):
     """Without the device or its compiler. No key is used twice, either."""
     programs = compilation.lower_all(everything, devices.data_mesh(), lowering_platforms=PLATFORMS)
-    names = [("g_main", 1), ("g_path_length", 4), ("d_main", 1), ("d_r1", 16), ("advance", 1)]
+    names = [("g_main", 1, 1), ("g_path_length", 4, 1), ("d_main", 1, 1), ("d_r1", 16, 1), ("advance", 1, 1)]
     assert list(programs) == names
     with jax.debug_key_reuse(True):
         text = programs[names[index]]().as_text()
@@ -72,7 +73,7 @@ def test_programs_are_compiled_aloud_and_run_in_order():
     state, batch = compilation.init_state(built, mesh), jax.device_put(small_gans.batch(), devices.batched(mesh))
     before = state
     for program in programs[:-1]:
-        state, scalars = program.run(state, batch)
+        state, scalars = program.run(state, batch, np.int32(0))
         assert scalars["loss"].shape == (1,)
     state = programs[-1].run(state)
     assert state.step == 1 and state.images_seen == small_gans.BATCH_SIZE

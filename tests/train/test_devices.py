@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -10,7 +11,7 @@ import tiny_runs
 from jax.sharding import PartitionSpec
 
 from flaxgan.networks import stylegan2
-from flaxgan.train import checkpoint, devices
+from flaxgan.train import checkpoint, devices, setup
 
 
 def test_mesh_is_all_devices_in_one_axis():
@@ -49,32 +50,37 @@ def test_either_accelerator_will_do(monkeypatch):
         devices.check_accelerator("gpu_or_tpu")
 
 
+def _setup(config, gan=None) -> setup.Setup:
+    gan = small_gans.gan() if gan is None else gan
+    return dataclasses.replace(small_gans.setup_of(), config=config, gan=gan)
+
+
 @pytest.mark.parametrize("count, rounds", [(3, 1), (8, 2), (16, 1)])
 def test_batch_must_be_divisible_by_devices_and_rounds(monkeypatch, count, rounds):
     monkeypatch.setattr(jax, "device_count", lambda: count)
     config = small_gans.config(batch_size=8, accumulation_rounds=rounds)
     with pytest.raises(ValueError, match=rf"config.batch_size: found 8, allowed: a multiple of {count * rounds} "):
-        devices.check_batch(config, small_gans.gan())
+        devices.check_batch(_setup(config))
 
 
 def test_batch_of_a_round_must_be_divisible_by_the_stddev_group():
     gan = stylegan2.build(image_shape=(8, 8, 3), num_classes=0, channel_base=64, channel_max=8, mbstd_group_size=4)
-    devices.check_batch(small_gans.config(batch_size=12), gan)
+    devices.check_batch(_setup(small_gans.config(batch_size=12), gan))
     with pytest.raises(
         ValueError, match=r"config.batch_size: found 12 in 2 round\(s\).*: group_size: found 4, allowed"
     ):
-        devices.check_batch(small_gans.config(batch_size=12, accumulation_rounds=2), gan)
+        devices.check_batch(_setup(small_gans.config(batch_size=12, accumulation_rounds=2), gan))
 
 
 def test_batch_of_a_round_must_be_divisible_by_the_shrink():
     path_length = {"path_length": {"interval": 4, "batch_shrink": 3}}
     config = small_gans.config(batch_size=12, accumulation_rounds=2, g_regularizers=path_length)
-    devices.check_batch(config, small_gans.gan())
+    devices.check_batch(_setup(config))
     config = small_gans.config(batch_size=8, g_regularizers=path_length)
     with pytest.raises(
         ValueError, match=r"path_length.batch_shrink: found 3, allowed: a divisor of 8, the images of a"
     ):
-        devices.check_batch(config, small_gans.gan())
+        devices.check_batch(_setup(config))
 
 
 def test_eight_devices_continue_a_run_of_one_with_the_same_losses(tiny_run, tmp_path):

@@ -47,7 +47,7 @@ def test_table_shows_layers_totals_and_the_plan_of_the_run(capsys, tiny_run):
     ):
         assert text in printed
     assert f"devices    {jax.device_count()} {jax.default_backend()}" in printed
-    assert "snapshots  2, every 6 steps (0.048 kimg)" in printed
+    assert "snapshots  every 0.048 kimg, and at the end" in printed
 
 
 def test_size_must_be_known(capsys):

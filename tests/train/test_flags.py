@@ -21,7 +21,7 @@ def _config(*overrides: str, recipe: str = TINY):
         (["--config.batch_size", "16"], "batch_size", 16),
         (["--config.total_kimg=3"], "total_kimg", 3.0),
         (["--config.g_optimizer.learning_rate=1e-4"], "g_optimizer.learning_rate", 1e-4),
-        (["--config.loss=other"], "loss", "other"),
+        (["--config.loss=hinge"], "loss", "hinge"),
         (["--config.data.mirror=True"], "data.mirror", True),
         (["--config.data.mirror", "False"], "data.mirror", False),
         (["--config.ema.rampup=None"], "ema.rampup", None),

@@ -86,5 +86,5 @@ def test_more_frozen_layers_than_there_are_is_refused():
 
 
 def test_unknown_optimizer_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match=r"optimizer.name: found 'sgd', allowed: adam"):
-        optim.build(small_gans.config(d_optimizer=OptimizerConfig(name="sgd")), ())
+    with pytest.raises(ValueError, match=r"d_optimizer.name: found 'lion', allowed: adam, rmsprop, sgd"):
+        optim.build(small_gans.config(d_optimizer=OptimizerConfig(name="lion")), ())

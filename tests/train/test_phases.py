@@ -11,7 +11,7 @@ from flaxgan import augment, prng
 from flaxgan.ops.image import to_float
 from flaxgan.train import phases
 from flaxgan.train.inputs import PhaseInputs
-from flaxgan.train.terms import Reals
+from flaxgan.train.scene import Reals
 
 PATH_LENGTH = {"path_length": {"interval": 4, "batch_shrink": 2}}
 R1 = {"r1": {"interval": 16, "gamma": 1.0}}
@@ -86,7 +86,7 @@ def test_inputs_have_the_axes_rounds_and_images():
 def test_program_draws_from_the_key_of_its_step_and_name(setup):
     state, batch = small_gans.init(setup).replace(step=jnp.int32(11)), small_gans.batch()
     phase = _by_name(setup)["d_main"]
-    found, _ = jax.jit(phase.program(seed=5))(state, batch)
+    found, _ = jax.jit(phase.program(seed=5))(state, batch, 0)
     inputs = jax.jit(phase.draw)(prng.step_key(5, 11, "d_main"))
     reals = Reals(to_float(batch["images"]), batch["labels"])
     expected, _ = jax.jit(phase.update)(state, reals, inputs)
@@ -97,7 +97,7 @@ def test_program_draws_from_the_key_of_its_step_and_name(setup):
 def test_no_key_is_used_twice(augmented, name):
     state, batch = small_gans.init(augmented), small_gans.batch()
     with jax.debug_key_reuse(True):
-        jax.jit(_by_name(augmented)[name].program(seed=0)).trace(state, batch)
+        jax.jit(_by_name(augmented)[name].program(seed=0)).trace(state, batch, 0)
 
 
 @pytest.mark.parametrize("name", ["g_main", "g_path_length", "d_main", "d_r1"])
@@ -171,7 +171,7 @@ def test_a_family_without_styles_trains_and_keeps_its_variables():
     setup = small_gans.setup_of(style=False, accumulation_rounds=2)
     state = small_gans.init(setup)
     for phase in phases.build(setup):
-        state, scalars = jax.jit(phase.program(seed=0))(state, small_gans.batch())
+        state, scalars = jax.jit(phase.program(seed=0))(state, small_gans.batch(), 0)
         assert scalars["loss"].shape == (2,) and np.all(np.isfinite(scalars["loss"]))
     # Two rounds of each phase: both play with the generator in training mode.
     assert state.g.variables["counts"]["calls"] == 4

@@ -40,7 +40,7 @@ def _softplus(x):
 
 def test_generator_loss_is_that_of_its_fakes(setup, inputs):
     state = small_gans.init(setup)
-    value, (after, scalars) = terms.g_adversarial(setup)(state.g.params, state, small_gans.reals(), inputs)
+    value, (after, scalars) = terms.main(setup, "g")(state.g.params, state, small_gans.reals(), inputs)
     logits = _logits(setup, state, _fakes(setup, state, inputs).images)
     np.testing.assert_allclose(value, _softplus(-logits).mean(), rtol=1e-5)
     assert scalars.keys() == {"loss"} and scalars["loss"] == value
@@ -49,7 +49,7 @@ def test_generator_loss_is_that_of_its_fakes(setup, inputs):
 
 def test_discriminator_loss_is_that_of_fakes_and_reals(setup, inputs):
     state, reals = small_gans.init(setup), small_gans.reals()
-    value, (after, scalars) = terms.d_adversarial(setup)(state.d.params, state, reals, inputs)
+    value, (after, scalars) = terms.main(setup, "d")(state.d.params, state, reals, inputs)
     fake, real = _logits(setup, state, _fakes(setup, state, inputs).images), _logits(setup, state, reals.images)
     np.testing.assert_allclose(value, (_softplus(fake) + _softplus(-real)).mean(), rtol=1e-5)
     np.testing.assert_allclose(scalars["real_logits"], real.mean(), rtol=1e-5)
@@ -61,7 +61,7 @@ def test_discriminator_loss_is_that_of_fakes_and_reals(setup, inputs):
 
 def test_r1_is_half_gamma_times_the_squared_gradient_on_reals(setup, inputs):
     state, reals = small_gans.init(setup), small_gans.reals()
-    value, (after, scalars) = terms.d_regularizer(setup, "r1")(state.d.params, state, reals, inputs)
+    value, (after, scalars) = terms.regularizer(setup, "d", "r1")(state.d.params, state, reals, inputs)
     score = lambda images: setup.gan.discriminator.apply({"params": state.d.params}, images).logits.sum()
     gradient = np.asarray(jax.grad(score)(reals.images), np.float64)
     np.testing.assert_allclose(value, 0.5 * 5.0 * (gradient**2).sum(axis=(1, 2, 3)).mean(), rtol=1e-5)
@@ -70,7 +70,7 @@ def test_r1_is_half_gamma_times_the_squared_gradient_on_reals(setup, inputs):
 
 def test_path_length_sees_the_first_share_of_the_batch(setup, inputs):
     state = small_gans.init(setup).replace(pl_mean=jnp.float32(0.3))
-    value, (after, _) = terms.g_regularizer(setup, "path_length")(state.g.params, state, small_gans.reals(), inputs)
+    value, (after, _) = terms.regularizer(setup, "g", "path_length")(state.g.params, state, small_gans.reals(), inputs)
     half = small_gans.BATCH_SIZE // 2
     latents = inputs.latents.replace(z=inputs.latents.z[:half], labels=inputs.latents.labels[:half])
     ws, variables = forward.map_latents(setup.gan, state.g.params, state.g.variables, latents)
@@ -83,16 +83,15 @@ def test_path_length_sees_the_first_share_of_the_batch(setup, inputs):
     assert after.pl_mean != state.pl_mean
 
 
-def test_total_adds_the_values_and_hands_the_state_on():
-    def adding(amount: float, name: str):
-        def loss(params, state, reals, inputs):
-            value = params * amount
-            return value, (state + amount, {name: value})
-
-        return loss
-
-    value, (state, scalars) = terms.total([adding(2.0, "first"), adding(5.0, "second")])(3.0, 1.0, None, None)
-    assert (value, state, scalars) == (21.0, 8.0, {"first": 6.0})
+def test_regularizers_that_join_the_main_loss_add_to_it():
+    joined = small_gans.setup_of(d_regularizers={"r1": {"interval": None, "gamma": 5.0}})
+    state, reals = small_gans.init(joined), small_gans.reals()
+    inputs = jax.tree.map(lambda x: x[0], phases.build(joined)[1].draw(jax.random.key(0)))
+    game, _ = terms.main(joined, "d")(state.d.params, state, reals, inputs)
+    penalty, _ = terms.regularizer(joined, "d", "r1")(state.d.params, state, reals, inputs)
+    value, (_, scalars) = terms.main(joined, "d", ["r1"])(state.d.params, state, reals, inputs)
+    np.testing.assert_allclose(value, game + penalty, rtol=1e-6)
+    np.testing.assert_allclose([scalars["loss"], scalars["r1"]], [game, penalty], rtol=1e-6)
 
 
 def test_real_images_are_augmented_for_the_discriminator_and_its_penalty(setup, inputs):
@@ -103,9 +102,9 @@ def test_real_images_are_augmented_for_the_discriminator_and_its_penalty(setup, 
     draws = augment.draw(jax.random.key(5), spec, small_gans.BATCH_SIZE, small_gans.IMAGE_SHAPE)
     inputs = inputs.replace(fake_draws=draws, real_draws=draws)
     losses = {
-        "d_main": (terms.d_adversarial, ()),
-        "d_r1": (terms.d_regularizer, ("r1",)),
-        "g_main": (terms.g_adversarial, ()),
+        "d_main": (terms.main, ("d",)),
+        "d_r1": (terms.regularizer, ("d", "r1")),
+        "g_main": (terms.main, ("g",)),
     }
     for name, (make, arguments) in losses.items():
         params = getattr(state, name[0]).params

@@ -1,0 +1,33 @@
+"""Checks of the values that configs are given."""
+
+import types
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+def require(condition: bool, field: str, found: Any, allowed: str) -> None:
+    """Raises ValueError, naming the field, unless the condition holds."""
+    if not condition:
+        raise ValueError(f"config.{field}: found {found!r}, allowed: {allowed}")
+
+
+def require_types(config: Any, prefix: str = "") -> None:
+    """Every field has the type that it is declared with: a recipe is code, which Python does not check."""
+    for name, kind in get_type_hints(type(config)).items():
+        allowed = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "").removeprefix("Literal")
+        require(_is_a(getattr(config, name), kind), f"{prefix}{name}", getattr(config, name), allowed)
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return value in arguments
+    if origin in (Union, types.UnionType):
+        return any(_is_a(value, one) for one in arguments)
+    if origin is tuple and isinstance(value, tuple):
+        kinds = arguments[:1] * len(value) if Ellipsis in arguments else arguments
+        return len(value) == len(kinds) and all(map(_is_a, value, kinds))
+    if origin is dict and isinstance(value, dict):
+        return all(_is_a(key, arguments[0]) and _is_a(item, arguments[1]) for key, item in value.items())
+    if kind in (int, float):
+        return isinstance(value, int | kind) and not isinstance(value, bool)
+    return kind is Any or isinstance(value, origin or kind)

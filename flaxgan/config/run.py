@@ -1,0 +1,103 @@
+"""The config of a run."""
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+from flaxgan.config.checks import require, require_types
+from flaxgan.config.parts import (
+    AugmentConfig,
+    DataConfig,
+    EmaConfig,
+    GrowthConfig,
+    InputNoiseConfig,
+    OptimizerConfig,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that decides the course of a run."""
+
+    network: dict[str, Any]
+    """`name`, a module of flaxgan.networks, and the keyword arguments of its build()."""
+    data: DataConfig = DataConfig()
+    """Real images."""
+    seed: int = 0
+    """Seed of initialization, data order and every random draw."""
+    batch_size: int = 32
+    """Images per step, over all devices and hosts."""
+    total_kimg: float = 25000.0
+    """Length of the run in thousands of real images shown to the discriminator."""
+    snapshot_kimg: float = 200.0
+    """Thousands of images between two checkpoints with a sample grid and metrics."""
+    tick_kimg: float = 4.0
+    """Thousands of images between two lines of progress."""
+    loss: str = "non_saturating"
+    """Adversarial loss, a function of flaxgan.losses.adversarial."""
+    loss_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Keyword-only settings of the loss."""
+    d_steps: int = 1
+    """Updates of the discriminator, each on batch_size new images, for one of the generator."""
+    g_batch_size: int | None = None
+    """Images that the generator is trained on in a step; None is batch_size."""
+    update_order: Literal["g_d", "d_g", "joint"] = "g_d"
+    """Which network moves first in a step; joint: both from the same state and the same draws."""
+    g_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    """Of the generator: functions of flaxgan.losses.regularizers with their arguments and `interval` in steps."""
+    d_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    """Of the discriminator, likewise."""
+    g_optimizer: OptimizerConfig = OptimizerConfig()
+    """The generator's optimizer."""
+    d_optimizer: OptimizerConfig = OptimizerConfig()
+    """The discriminator's optimizer."""
+    ema: EmaConfig = EmaConfig()
+    """Moving average of the generator."""
+    augment: AugmentConfig = AugmentConfig()
+    """Augmentation in front of the discriminator."""
+    input_noise: InputNoiseConfig = InputNoiseConfig()
+    """Noise in front of the discriminator."""
+    growth: GrowthConfig = GrowthConfig()
+    """Progressive growing, for networks that have stages."""
+    style_mixing_probability: float = 0.0
+    """Share of images made from two latents, crossed over at a random layer. Needs a style-based generator."""
+    accumulation_rounds: int = 1
+    """Rounds in which a batch is processed, to save memory; the gradients of the rounds are summed."""
+    init_from: str = ""
+    """Run folder or checkpoint whose networks a new run starts from, as far as names and shapes agree."""
+    freeze_d_layers: int = 0
+    """Layers of the discriminator, counted from the image, that are not trained (freeze-D)."""
+    metrics: tuple[str, ...] = ()
+    """Measures taken at each snapshot, functions of flaxgan.train.measures."""
+    metric_images: int = 2000
+    """Generated images that each measure uses."""
+    keep_checkpoints: int = 3
+    """Latest checkpoints to keep."""
+    accelerator: Literal["any", "cpu", "gpu", "tpu", "gpu_or_tpu"] = "any"
+    """Device the recipe is meant for; a run on another one is refused."""
+    matmul_precision: Literal["default", "high", "highest"] = "default"
+    """Precision of float32 matrix products and convolutions on accelerators (jax.default_matmul_precision)."""
+
+    def __post_init__(self):
+        require_types(self)
+        require("name" in self.network, "network", self.network, "a mapping with a 'name'")
+        require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 2**32 - 1")
+        require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        for field in ("total_kimg", "snapshot_kimg", "tick_kimg"):
+            value = getattr(self, field)
+            require(0 < value < math.inf, field, value, "a finite number above 0")
+        share = self.style_mixing_probability
+        require(0 <= share <= 1, "style_mixing_probability", share, "in [0, 1]")
+        rounds = self.accumulation_rounds
+        allowed = f"a divisor of batch_size {self.batch_size}"
+        require(rounds >= 1 and self.batch_size % rounds == 0, "accumulation_rounds", rounds, allowed)
+        require(self.d_steps >= 1, "d_steps", self.d_steps, "at least 1")
+        g_batch = self.g_batch_size
+        allowed = f"None or a multiple of accumulation_rounds {rounds}"
+        require(g_batch is None or (g_batch >= 1 and g_batch % rounds == 0), "g_batch_size", g_batch, allowed)
+        if self.update_order == "joint":
+            require(self.d_steps == 1, "d_steps", self.d_steps, "1, because update_order is joint")
+            require(g_batch in (None, self.batch_size), "g_batch_size", g_batch, "None, because update_order is joint")
+        require(self.freeze_d_layers >= 0, "freeze_d_layers", self.freeze_d_layers, "0 or more")
+        require(self.metric_images >= 1, "metric_images", self.metric_images, "at least 1")
+        require(self.keep_checkpoints >= 1, "keep_checkpoints", self.keep_checkpoints, "at least 1")

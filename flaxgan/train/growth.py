@@ -1,0 +1,156 @@
+"""Where a run stands: its stages, one for each image size that is trained, and the position inside them.
+
+A run without progressive growing has one stage. Everything here is a pure function of the config and of counters that
+the train state holds, so that a run resumes in the middle of a fade.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from flaxgan.config import Config
+from flaxgan.types import Gan
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stretch of training at one image size; what is static in its compiled programs.
+
+    Attributes:
+      network_stage: the networks' index of it, or None for networks that do not grow.
+      image_shape: (H, W, C) of its images.
+      batch_size: images of one update of the discriminator.
+      learning_rate: of both optimizers, or None for their own.
+      images_per_step: images that the discriminator sees in a step.
+      first_step: steps before it.
+      num_steps: its length.
+      first_image: images seen before it.
+      fade_images: images over which it is blended in; 0 is at once.
+    """
+
+    network_stage: int | None
+    image_shape: tuple[int, int, int]
+    batch_size: int
+    learning_rate: float | None
+    images_per_step: int
+    first_step: int
+    num_steps: int
+    first_image: int
+    fade_images: int
+
+    @property
+    def end_step(self) -> int:
+        """The first step after it."""
+        return self.first_step + self.num_steps
+
+    def images_at(self, step: int) -> int:
+        """Images seen before a step."""
+        return self.first_image + (step - self.first_step) * self.images_per_step
+
+    def alpha(self, images_seen: jax.Array | int) -> jax.Array:
+        """Share of the newest block, from 0 to 1 over the fade; the number of images may be traced."""
+        if not self.fade_images:
+            return jnp.ones(())
+        return jnp.clip((jnp.asarray(images_seen) - self.first_image) / self.fade_images, 0, 1)
+
+    def arguments(self, images_seen: jax.Array | int) -> dict[str, Any]:
+        """The keywords of growing networks; none for others."""
+        if self.network_stage is None:
+            return {}
+        return {"stage": self.network_stage, "alpha": self.alpha(images_seen)}
+
+
+def stages(config: Config, gan: Gan) -> tuple[Stage, ...]:
+    """The stages of a run, in their order.
+
+    The first is trained for stabilize_kimg; each further one is blended in over fade_kimg and then trained for
+    stabilize_kimg; the last goes on until total_kimg. A stage takes whole steps, and stages that total_kimg leaves no
+    images for are left out.
+
+    Raises:
+      ValueError: if the network cannot grow so.
+
+    Reference: Karras et al. 2018 (PGGAN), section 2 and appendix A.
+    """
+    first = _first_stage(config, gan)
+    sizes = gan.stages[first:] or (gan.image_shape[:2],)
+    batch_sizes = _each("batch_sizes", config.growth.batch_sizes, config.batch_size, len(sizes))
+    rates = _each("learning_rates", config.growth.learning_rates, None, len(sizes))
+    total = round(config.total_kimg * 1000)
+    ends = [*_planned_ends(config, len(sizes) - 1), total]
+    planned: list[Stage] = []
+    for number, (size, batch_size, rate, end) in enumerate(zip(sizes, batch_sizes, rates, ends)):
+        step, image = (planned[-1].end_step, planned[-1].images_at(planned[-1].end_step)) if planned else (0, 0)
+        if planned and image >= total:
+            break
+        per_step = batch_size * config.d_steps
+        stage = Stage(
+            network_stage=first + number if gan.stages else None,
+            image_shape=(*size, gan.image_shape[2]),
+            batch_size=batch_size,
+            learning_rate=rate,
+            images_per_step=per_step,
+            first_step=step,
+            num_steps=max(1, -(-(min(end, total) - image) // per_step)),
+            first_image=image,
+            fade_images=round(config.growth.fade_kimg * 1000) if number else 0,
+        )
+        planned.append(stage)
+    return tuple(planned)
+
+
+def number_at(planned: Sequence[Stage], step: int) -> int:
+    """Which of the stages a step belongs to; the last one after the run's end."""
+    return next((n for n, stage in enumerate(planned) if step < stage.end_step), len(planned) - 1)
+
+
+def total_steps(planned: Sequence[Stage]) -> int:
+    """Steps of the whole run."""
+    return planned[-1].end_step
+
+
+def is_due(stage: Stage, step: int, every_kimg: float) -> bool:
+    """Whether a multiple of so many kimg was reached by the step before this one, which belongs to the stage."""
+    every = max(1, round(every_kimg * 1000))
+    return stage.images_at(step) // every > stage.images_at(step - 1) // every
+
+
+def _planned_ends(config: Config, count: int) -> list[int]:
+    """Images after which each stage but the last ends."""
+    growth = config.growth
+    each = growth.fade_kimg + growth.stabilize_kimg
+    return [round(1000 * (growth.stabilize_kimg + number * each)) for number in range(count)]
+
+
+def _first_stage(config: Config, gan: Gan) -> int:
+    """The networks' index of the first stage."""
+    start, name = config.growth.start_px, config.network["name"]
+    if start is None:
+        if config.growth.batch_sizes or config.growth.learning_rates:
+            field = "batch_sizes" if config.growth.batch_sizes else "learning_rates"
+            found = getattr(config.growth, field)
+            raise ValueError(f"config.growth.{field}: found {found}, allowed: (), because growth.start_px is None")
+        return max(0, len(gan.stages) - 1)
+    if not gan.stages:
+        allowed = f"None, because network {name!r} has no stages to grow through"
+        raise ValueError(f"config.growth.start_px: found {start}, allowed: {allowed}")
+    if config.g_batch_size is not None:
+        found = config.g_batch_size
+        raise ValueError(f"config.g_batch_size: found {found}, allowed: None, because growth.start_px is given")
+    sides = [min(size) for size in gan.stages]
+    if start not in sides:
+        allowed = ", ".join(map(str, sides))
+        raise ValueError(f"config.growth.start_px: found {start}, allowed: {allowed}, the stages of network {name!r}")
+    return sides.index(start)
+
+
+def _each(field: str, values: tuple, default: Any, count: int) -> tuple:
+    """One value a stage."""
+    if values and len(values) != count:
+        allowed = f"() or {count} values, one for each stage"
+        raise ValueError(f"config.growth.{field}: found {values}, allowed: {allowed}")
+    return values or tuple(itertools.repeat(default, count))
