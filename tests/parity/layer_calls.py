@@ -13,13 +13,22 @@ from flaxgan.ops.spectral_norm import spectral_sigma
 AJBROCK = SpectralNorm(eps=1e-6, eval_iterates=True)
 STUDIOGAN = SpectralNorm(eps=1e-6)
 SMALL = 1e-3  # Differences are measured against a magnitude of at least this.
+ZERO = 1e-9  # What is left of zeros in float64 is smaller than this.
 
 State = Mapping[str, jax.Array]
 # (the reference's state_dict, inputs, train) -> (output, what the call changed of the state_dict), in its layouts.
 Call = Callable[[State, State, bool], tuple[jax.Array, State]]
 
 
-def compare_calls(case: Case, call: Call, inputs: Mapping[str, np.ndarray], cot: np.ndarray) -> None:
+def compare_calls(
+    case: Case,
+    call: Call,
+    inputs: Mapping[str, np.ndarray],
+    cot: np.ndarray,
+    *,
+    beside: tuple[str, ...] = (),
+    scale_of_zeros: float = SMALL,
+) -> None:
     """Compares outputs, changed state, and gradients of sum(output * cot) by inputs and parameters, in both modes.
 
     Args:
@@ -27,6 +36,9 @@ def compare_calls(case: Case, call: Call, inputs: Mapping[str, np.ndarray], cot:
       call: our layer. Because its layouts are the reference's, so are those of its gradients.
       inputs: by the name that the keys have them under; gradients are taken of those of a float type.
       cot: the cotangent.
+      beside: which of the things that the call returns as changed are no state, but further results.
+      scale_of_zeros: what differences from arrays of zeros, such as the gradients of biases before a batch
+        normalization, are measured against.
     """
     state = case.inputs("sd/")
     norms = case.option("grad_sum_norm")
@@ -45,13 +57,15 @@ def compare_calls(case: Case, call: Call, inputs: Mapping[str, np.ndarray], cot:
         found = {f"{mode}/out": out}
         found |= {f"{mode}/grad_in/{name}": gradient for name, gradient in of_inputs.items()}
         found |= {f"{mode}/grad/{name}": gradient for name, gradient in of_trained.items()}
-        found |= {f"{mode}/sd_after/{name}": array for name, array in changed.items()}
+        for name, array in changed.items():
+            found[f"{mode}/{name}" if name in beside else f"{mode}/sd_after/{name}"] = array
         for key in case.keys(f"{mode}/*"):
-            case.compare(key, np.reshape(found[key], case.arrays[key].shape), scale=_scale(case.arrays[key]))
+            scale = _scale(case.arrays[key], scale_of_zeros)
+            case.compare(key, np.reshape(found[key], case.arrays[key].shape), scale=scale)
         for name, gradient in of_trained.items():
             ours, theirs = np.asarray([jnp.sum(gradient), jnp.linalg.norm(gradient)]), norms[f"{mode}/{name}"]
             key = f"grad_sum_norm/{mode}/{name}"
-            error = float(np.max(np.abs(ours - theirs)) / _scale(np.asarray(theirs)))
+            error = float(np.max(np.abs(ours - theirs)) / _scale(np.asarray(theirs), scale_of_zeros))
             case.check(f"{key} (off by {error:.2g})", error <= case.default_tolerance)
 
 
@@ -68,5 +82,6 @@ def ajbrock_changes(state: State, name: str, vectors: Mapping[str, jax.Array]) -
     return {f"{name}.u0": vectors["u"], f"{name}.sv0": sigma}
 
 
-def _scale(array: np.ndarray) -> float:
-    return max(float(np.max(np.abs(array), initial=0.0)), SMALL)
+def _scale(array: np.ndarray, scale_of_zeros: float) -> float:
+    largest = float(np.max(np.abs(array), initial=0.0))
+    return scale_of_zeros if largest < ZERO else max(largest, SMALL)

@@ -1,0 +1,120 @@
+"""Fields of build() that the families without styles share: grids, channels, normalization, labels."""
+
+import jax
+
+from flaxgan.networks import _checks as checks
+from flaxgan.nn.generator_norm import NORMS
+from flaxgan.nn.linear import SpectralNorm
+from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.pyramid import base_grid
+
+DTYPES = ("float32", "bfloat16")
+D_NORMS = ("none", "batch", "layer", "instance")
+OF_CLASSES = ("conditional", "self_modulated")
+
+
+def checked_levels(field: str, levels: int | None, image_shape: tuple[int, int, int]) -> int:
+    """How often a network halves or doubles the image's sides.
+
+    Args:
+      field: name of the field.
+      levels: its value; None stops where the shorter side would fall below 4 pixels.
+      image_shape: (H, W, C).
+
+    Raises:
+      ValueError: if the image shape is none, or its sides cannot be halved so often.
+    """
+    is_shape = len(image_shape) == 3 and all(isinstance(size, int) and size >= 1 for size in image_shape)
+    checks.require(is_shape, "image_shape", image_shape, "(height, width, channels), all at least 1")
+    height, width, _ = image_shape
+    checks.require_optional_integers(1, **{field: levels})
+    if levels is None:
+        base = base_grid(height, width)
+        levels = (height // base[0]).bit_length() - 1
+        allowed = "sides of at least 8 pixels that are both even, such as 64x64 or 40x56"
+        checks.require(levels >= 1, "image_shape", image_shape, allowed)
+    fits = height % 2**levels == 0 and width % 2**levels == 0
+    checks.require(fits, field, levels, f"so many halvings as divide both sides of {height}x{width} pixels")
+    return levels
+
+
+def doubling(first: int, most: int, count: int) -> tuple[int, ...]:
+    """Channels at `count` grids, each half as large as the one before: first, 2 first, 4 first ..., at most `most`."""
+    return tuple(min(first * 2**level, most) for level in range(count))
+
+
+def checked_norm(
+    g_norm: str | None,
+    num_classes: int,
+    *,
+    eps: float,
+    momentum: float,
+    unbiased: bool,
+    hidden: int | None = 32,
+    spectral: SpectralNorm | None = None,
+) -> NormChoice:
+    """The generator's normalization; g_norm None is "conditional" if there are classes, else "batch".
+
+    Args:
+      g_norm, num_classes, hidden: the fields of these names.
+      eps, momentum, unbiased: the fields norm_eps, norm_momentum, norm_unbiased.
+      spectral: of the kernels of "self_modulated".
+
+    Raises:
+      ValueError: on another kind, or one that does not go with the classes.
+    """
+    checks.require_integers(0, num_classes=num_classes)
+    checks.require_optional_integers(1, hidden=hidden)
+    checks.require_positive(norm_eps=eps)
+    checks.require_shares(norm_momentum=momentum)
+    checks.require_booleans(norm_unbiased=unbiased)
+    if g_norm is None:
+        g_norm = "conditional" if num_classes else "batch"
+    checks.require_one_of(NORMS, g_norm=g_norm)
+    if num_classes:
+        checks.require(g_norm in OF_CLASSES, "g_norm", g_norm, f"{', '.join(OF_CLASSES)} with labels")
+    else:
+        checks.require(g_norm != "conditional", "g_norm", g_norm, "another one without labels (data.num_classes is 0)")
+    return NormChoice(g_norm, num_classes, eps, momentum, hidden, spectral, unbiased)
+
+
+def checked_projection(projection: bool | None, num_classes: int) -> int:
+    """Number of classes that the discriminator's head projects on; None is all there are.
+
+    Raises:
+      ValueError: if it shall project without labels.
+    """
+    if projection is None:
+        return num_classes
+    checks.require_booleans(projection=projection)
+    allowed = "False or None without labels (data.num_classes is 0)"
+    checks.require(num_classes > 0 or not projection, "projection", projection, allowed)
+    return num_classes if projection else 0
+
+
+def checked_spectral(eps: float, **enabled: bool) -> dict[str, SpectralNorm | None]:
+    """The spectral normalization of each field that is True, None for the others.
+
+    Raises:
+      ValueError: if a field is no boolean, or eps is not above 0.
+    """
+    checks.require_booleans(**enabled)
+    checks.require_positive(spectral_eps=eps)
+    return {field: SpectralNorm(eps=eps) if on else None for field, on in enabled.items()}
+
+
+def compute_dtype(dtype: str) -> str | None:
+    """The compute type of the layers: None, the promoted type of inputs and parameters, for float32.
+
+    Raises:
+      ValueError: on another type than DTYPES.
+    """
+    checks.require_one_of(DTYPES, dtype=dtype)
+    return None if dtype == "float32" else dtype
+
+
+def require_images(images: jax.Array, image_shape: tuple[int, int, int]) -> None:
+    """Raises ValueError unless the images have the shape that a network is built for."""
+    if images.ndim != 4 or images.shape[1:] != tuple(image_shape):
+        allowed = ", ".join(map(str, image_shape))
+        raise ValueError(f"images: found shape {images.shape}, allowed: [N, {allowed}]")

@@ -1,0 +1,286 @@
+"""DCGAN: strided and transposed convolutions; also in the form with 3x3 convolutions between them (SNDCGAN).
+
+Reference: Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
+Networks" (DCGAN), section 3 and figure 1; Miyato et al. 2018, "Spectral Normalization for Generative Adversarial
+Networks", appendix B.4, table 3 (SNDCGAN). The numbers are those of the DCGAN example of PyTorch.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from flaxgan.networks import _checks as checks
+from flaxgan.networks import _classic_fields as fields
+from flaxgan.nn.generator_norm import Condition
+from flaxgan.nn.linear import Conv, ConvTranspose, Dense, SpectralNorm
+from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.precision import at_least_float32
+from flaxgan.nn.projection import ProjectionHead
+from flaxgan.types import DiscriminatorOutput, Gan
+
+ARCHITECTURES = ("dcgan", "sndcgan")
+POOLINGS = ("flatten", "sum", "mean")
+
+_INIT = nn.initializers.normal(0.02)
+
+
+class Generator(nn.Module):
+    """A dense layer (a transposed convolution of one pixel), transposed convolutions of stride 2, tanh.
+
+    Each layer but the last is followed by norm and ReLU. Submodules: base, norm0, deconv1, norm1, ..., output; latent,
+    for self-modulation with classes.
+
+    Attributes:
+      image_shape: (H, W, C).
+      channels: of the base grid, then of each transposed convolution but that which gives the image.
+      architecture: "dcgan", where a transposed convolution gives the image, or "sndcgan", a 3x3 convolution after it.
+      kernel_size: side of the kernels of the transposed convolutions, 4 or 5.
+      use_bias: whether the layers have biases.
+      base_norm: whether the dense layer is followed by norm and ReLU.
+      norm: the normalization.
+      spectral: spectral normalization of all kernels; None is none.
+      dtype: compute type; None is the promoted type of input and parameters.
+    """
+
+    image_shape: tuple[int, int, int]
+    channels: tuple[int, ...]
+    architecture: str = "dcgan"
+    kernel_size: int = 4
+    use_bias: bool = False
+    base_norm: bool = True
+    norm: NormChoice = NormChoice()
+    spectral: SpectralNorm | None = None
+    dtype: str | None = None
+
+    @nn.compact
+    def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        """Generates images.
+
+        Args:
+          z: latents [N, Z], N(0, I).
+          labels: int32 [N] or float [N, K]; ignored without classes.
+          train: whether statistics are the batch's; "batch_stats" and "spectral" must then be mutable.
+
+        Returns:
+          Images [N, H, W, C] in [-1, 1], float32, or float64 if z is.
+        """
+        first, *others = self.channels
+        levels = len(others) + (self.architecture == "dcgan")
+        height, width = (size // 2**levels for size in self.image_shape[:2])
+        layer = {
+            "use_bias": self.use_bias,
+            "spectral": self.spectral,
+            "kernel_init": _INIT,
+            "dtype": self.dtype,
+        }
+        condition = self.norm.condition(z, labels)
+        x = Dense(height * width * first, **layer, name="base")(z, train=train)
+        x = x.reshape(-1, height, width, first)
+        if self.base_norm:
+            x = nn.relu(self.norm.layer("norm0")(x, condition, train=train))
+        for index, features in enumerate(others, start=1):
+            x = self._double(x, features, f"deconv{index}", layer, train)  # [N, 2 H, 2 W, O]
+            x = nn.relu(self.norm.layer(f"norm{index}")(x, condition, train=train))
+        if self.architecture == "dcgan":
+            x = self._double(x, self.image_shape[2], "output", layer, train)
+        else:
+            x = Conv(self.image_shape[2], **layer, name="output")(x, train=train)
+        return jnp.tanh(at_least_float32(x))
+
+    def _double(self, x: jax.Array, features: int, name: str, layer: dict, train: bool) -> jax.Array:
+        """Maps [N, H, W, I] to [N, 2 H, 2 W, O]."""
+        size = 2 * x.shape[1], 2 * x.shape[2]
+        x = ConvTranspose(features, self.kernel_size, **layer, name=name)(x, train=train)
+        return x[:, : size[0], : size[1]]  # A kernel of 5 leaves one row and one column more, at the end.
+
+
+class Discriminator(nn.Module):
+    """Convolutions, each followed by norm (but for the first one) and LeakyReLU, and a linear layer or projection.
+
+    Submodules: conv1, norm1, conv2, norm2, ..., head.
+
+    Attributes:
+      image_shape: (H, W, C).
+      channels: of the convolutions.
+      architecture: "dcgan", all convolutions have stride 2, or "sndcgan", 3x3 convolutions without a stride before,
+        between and after those of stride 2, whose kernels are 4x4.
+      kernel_size: side of the kernels of the convolutions of stride 2, 4 or 5.
+      num_classes: classes that the head projects on; 0 is none, and labels are then ignored.
+      pooling: "flatten", or "sum" or "mean" over all pixels, before the head.
+      use_bias: whether the layers have biases.
+      first_norm: whether the first convolution, too, is followed by norm.
+      norm: the normalization.
+      negative_slope: slope of the LeakyReLU below 0.
+      spectral: spectral normalization of all kernels; None is none.
+      dtype: compute type of the convolutions; None is the promoted type of input and parameters.
+    """
+
+    image_shape: tuple[int, int, int]
+    channels: tuple[int, ...]
+    architecture: str = "dcgan"
+    kernel_size: int = 4
+    num_classes: int = 0
+    pooling: str = "flatten"
+    use_bias: bool = False
+    first_norm: bool = False
+    norm: NormChoice = NormChoice()
+    negative_slope: float = 0.2
+    spectral: SpectralNorm | None = None
+    dtype: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, labels: jax.Array | None = None, *, train: bool = False
+    ) -> DiscriminatorOutput:
+        """Scores images [N, H, W, C] with labels int32 [N] or float [N, K]; train as in `Generator`.
+
+        Raises:
+          ValueError: if the images have another shape.
+        """
+        fields.require_images(images, self.image_shape)
+        x = images
+        layer = {"use_bias": self.use_bias, "spectral": self.spectral, "kernel_init": _INIT, "dtype": self.dtype}
+        for index, features in enumerate(self.channels, start=1):
+            if self.architecture == "sndcgan" and index % 2 == 1:
+                shape = {"kernel_size": 3}
+            else:
+                shape = {"kernel_size": self.kernel_size, "strides": 2, "padding": "SAME"}
+            x = Conv(features, **shape, **layer, name=f"conv{index}")(x, train=train)
+            if index > 1 or self.first_norm:
+                x = self.norm.layer(f"norm{index}")(x, Condition(), train=train)
+            x = nn.leaky_relu(x, self.negative_slope)
+        x = at_least_float32(x)
+        if self.pooling == "flatten":
+            features = x.reshape(x.shape[0], -1)  # [N, H W C]
+        else:
+            features = jnp.sum(x, axis=(1, 2)) if self.pooling == "sum" else jnp.mean(x, axis=(1, 2))  # [N, C]
+        head = ProjectionHead(
+            self.num_classes, self.use_bias, self.spectral, kernel_init=_INIT, embedding_init=_INIT, name="head"
+        )
+        return DiscriminatorOutput(head(features, labels, train=train), features)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Parameter paths of the layers that freeze-D can freeze, in its order: the convolutions, image first."""
+        return tuple(f"conv{index}" for index in range(1, len(self.channels) + 1))
+
+
+def build(
+    *,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    z_dim: int = 100,
+    architecture: str = "dcgan",
+    levels: int | None = None,
+    kernel_size: int = 4,
+    use_bias: bool = False,
+    g_channels: int = 64,
+    g_channels_max: int = 1024,
+    g_norm: str | None = None,
+    g_base_norm: bool = True,
+    g_spectral: bool = False,
+    d_channels: int = 64,
+    d_channels_max: int = 1024,
+    d_widens_with_stride: bool = True,
+    d_norm: str = "batch",
+    d_first_norm: bool = False,
+    d_spectral: bool = False,
+    d_negative_slope: float = 0.2,
+    projection: bool | None = None,
+    pooling: str = "flatten",
+    spectral_eps: float = 1e-12,
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
+    norm_unbiased: bool = True,
+    hidden: int | None = 32,
+    dtype: str = "float32",
+) -> Gan:
+    """Builds the two networks. The defaults are DCGAN at 64x64.
+
+    Args:
+      image_shape: (H, W, C): sides that can be halved `levels` times.
+      num_classes: classes to condition both networks on; 0 is unconditional.
+      z_dim: width of the latent z.
+      architecture: 'dcgan', or 'sndcgan' with 3x3 convolutions between those of stride 2.
+      levels: how often each network halves or doubles the grid; None is down to about 4x4.
+      kernel_size: side of the kernels of stride 2: 4 or 5.
+      use_bias: whether the layers have biases, beside normalization.
+      g_channels: channels of the generator's last hidden layer; twice as many at each halving of the grid ...
+      g_channels_max: ... but at most this many.
+      g_norm: 'batch', 'conditional', 'self_modulated', 'layer', 'instance' or 'none'; None is 'conditional' with
+        classes, else 'batch'.
+      g_base_norm: whether the generator's first layer is followed by normalization and ReLU.
+      g_spectral: spectral normalization of the generator.
+      d_channels: channels of the discriminator's first layer; twice as many at each halving of the grid ...
+      d_channels_max: ... but at most this many.
+      d_widens_with_stride: of 'sndcgan': whether it is the layers of stride 2 that have twice as many, or those after
+        them.
+      d_norm: 'batch', 'none', 'layer' or 'instance'.
+      d_first_norm: whether its first layer, too, is followed by normalization.
+      d_spectral: spectral normalization of the discriminator.
+      d_negative_slope: slope of its LeakyReLU below 0.
+      projection: whether the discriminator compares features and classes; None is with classes.
+      pooling: 'flatten', or 'sum' or 'mean' over all pixels, before the discriminator's last layer.
+      spectral_eps: least length that spectral normalization divides a vector by.
+      norm_eps: added to variances.
+      norm_momentum: share of the new batch in running statistics.
+      norm_unbiased: whether running variances are unbiased.
+      hidden: width of the hidden layers of self-modulation; None is none.
+      dtype: compute type of the layers: 'float32' or 'bfloat16'.
+
+    Returns:
+      The Gan.
+
+    Raises:
+      ValueError: naming the field, the value found and the values allowed.
+    """
+    levels = fields.checked_levels("levels", levels, image_shape)
+    checks.require_integers(1, z_dim=z_dim, g_channels=g_channels, g_channels_max=g_channels_max)
+    checks.require_integers(1, d_channels=d_channels, d_channels_max=d_channels_max)
+    checks.require_booleans(use_bias=use_bias, g_base_norm=g_base_norm)
+    checks.require_booleans(d_widens_with_stride=d_widens_with_stride, d_first_norm=d_first_norm)
+    checks.require_one_of(ARCHITECTURES, architecture=architecture)
+    checks.require_one_of(POOLINGS, pooling=pooling)
+    checks.require_one_of(fields.D_NORMS, d_norm=d_norm)
+    checks.require(kernel_size in (4, 5), "kernel_size", kernel_size, "4, 5")
+    checks.require_shares(d_negative_slope=d_negative_slope)
+    spectral = fields.checked_spectral(spectral_eps, g_spectral=g_spectral, d_spectral=d_spectral)
+    statistics = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
+    norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=spectral["g_spectral"])
+    both = {
+        "image_shape": tuple(image_shape),
+        "architecture": architecture,
+        "kernel_size": kernel_size,
+        "use_bias": use_bias,
+        "dtype": fields.compute_dtype(dtype),
+    }
+    g_channels = fields.doubling(g_channels, g_channels_max, levels + (architecture == "sndcgan"))
+    generator = Generator(
+        channels=g_channels[::-1],
+        base_norm=g_base_norm,
+        norm=norm,
+        spectral=spectral["g_spectral"],
+        **both,
+    )
+    d_channels = fields.doubling(d_channels, d_channels_max, levels + (architecture == "sndcgan"))
+    if architecture == "sndcgan":
+        strided = d_channels[1:] if d_widens_with_stride else d_channels[:-1]
+        d_channels = (*(size for pair in zip(d_channels, strided) for size in pair), d_channels[-1])
+    discriminator = Discriminator(
+        channels=d_channels,
+        num_classes=fields.checked_projection(projection, num_classes),
+        pooling=pooling,
+        first_norm=d_first_norm,
+        norm=NormChoice(d_norm, **statistics),
+        negative_slope=d_negative_slope,
+        spectral=spectral["d_spectral"],
+        **both,
+    )
+    return Gan(
+        generator=generator,
+        discriminator=discriminator,
+        z_dim=z_dim,
+        image_shape=tuple(image_shape),
+        num_classes=num_classes,
+        d_layers=discriminator.layers,
+    )
