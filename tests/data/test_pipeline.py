@@ -194,3 +194,26 @@ def test_all_images(source):
     np.testing.assert_array_equal(images, source.images)
     np.testing.assert_array_equal(labels, source.labels)
     assert labels.dtype == np.int32
+
+
+@pytest.mark.parametrize("first_image", [0, 7, 12])
+def test_batches_of_another_size_go_on_where_the_others_ended(source, first_image):
+    """Positions are those of the endless order: which batch size showed the images before does not matter."""
+    whole = take(pipeline.batches(source, batch_size=1, seed=3, mirror=True), 24)
+    batches = pipeline.batches(source, batch_size=4, seed=3, start=1, first_image=first_image, mirror=True)
+    for number, batch in enumerate(take(batches, 2), start=1):
+        first = first_image + 4 * number
+        expected = {name: np.concatenate([one[name] for one in whole[first : first + 4]]) for name in batch}
+        assert_equal(batch, expected)
+
+
+def test_processes_share_batches_that_go_on_somewhere(source):
+    batches = lambda **process: pipeline.batches(source, batch_size=4, seed=3, first_image=5, **process)
+    (whole,) = take(batches(), 1)
+    parts = [take(batches(process_index=index, process_count=2), 1)[0] for index in range(2)]
+    assert_equal(whole, {name: np.concatenate([part[name] for part in parts]) for name in whole})
+
+
+def test_a_negative_position_is_refused(source):
+    with pytest.raises(ValueError, match="first_image=-1; allowed: 0 or larger"):
+        pipeline.batches(source, batch_size=4, seed=0, first_image=-1)

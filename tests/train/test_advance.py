@@ -47,3 +47,8 @@ def test_p_stays_between_two_adjustments_and_without_adaption():
     for fields in ({"augment": config}, {"augment": AugmentConfig(policy="fixed", p=0.3)}, {}):
         state = _advanced(_state(), **fields)
         assert state.ada.p == 0 and state.ada.sign_count == 4
+
+
+def test_every_update_of_the_discriminator_counts_its_images():
+    state = _advanced(_state(), d_steps=3)
+    assert (state.step, state.images_seen) == (4, 24 + 3 * small_gans.BATCH_SIZE)

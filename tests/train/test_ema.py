@@ -51,3 +51,22 @@ def test_other_variables_are_copied_not_averaged():
     average = ema.update(average, generator, jnp.float32(0.75))
     np.testing.assert_array_equal(average.params["w"], [0.25, 0.25])
     np.testing.assert_array_equal(average.variables["buffers"]["w_avg"], [7, 7])
+
+
+def test_a_decay_takes_the_place_of_the_half_life():
+    config = EmaConfig(decay=0.9, half_life_kimg=0.001, rampup=0.05)
+    np.testing.assert_allclose(ema.ema_beta(config, jnp.int32(0), 32), 0.9, rtol=1e-6)
+
+
+@pytest.mark.parametrize("images_seen, kept", [(0, 0.0), (999, 0.0), (1000, 0.9), (5000, 0.9)])
+def test_until_its_start_the_average_is_a_copy(images_seen, kept):
+    found = ema.ema_beta(EmaConfig(decay=0.9, start_kimg=1.0), jnp.int32(images_seen), 32)
+    np.testing.assert_allclose(found, kept, rtol=1e-6)
+
+
+def test_running_statistics_are_averaged_and_other_variables_copied():
+    average = Average({}, {"batch_stats": {"mean": jnp.zeros(2)}, "spectral": {"u": jnp.zeros(2)}})
+    new = NetworkState({}, {"batch_stats": {"mean": jnp.ones(2)}, "spectral": {"u": jnp.ones(2)}}, None)
+    found = ema.update(average, new, jnp.float32(0.75)).variables
+    np.testing.assert_allclose(found["batch_stats"]["mean"], 0.25)
+    np.testing.assert_array_equal(found["spectral"]["u"], 1)

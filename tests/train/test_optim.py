@@ -88,3 +88,34 @@ def test_more_frozen_layers_than_there_are_is_refused():
 def test_unknown_optimizer_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match=r"d_optimizer.name: found 'lion', allowed: adam, rmsprop, sgd"):
         optim.build(small_gans.config(d_optimizer=OptimizerConfig(name="lion")), ())
+
+
+def test_rmsprop_is_that_of_the_formula():
+    """From a mean square of 0, with eps outside the root, as Keras has it."""
+    gradients = list(np.random.default_rng(1).normal(size=(4, 3)))
+    moved = square = np.zeros(3)
+    for gradient in gradients:
+        square = 0.9 * square + 0.1 * gradient**2
+        moved = moved - 0.01 * gradient / (np.sqrt(square) + 1e-3)
+    found = optim.rmsprop(OptimizerConfig(name="rmsprop", learning_rate=0.01, b2=0.9, eps=1e-3))
+    np.testing.assert_allclose(_moved(found, gradients), moved, rtol=1e-5)
+
+
+def test_sgd_is_the_gradient_with_momentum_where_asked_for():
+    gradients = list(np.random.default_rng(1).normal(size=(2, 3)))
+    plain = optim.sgd(OptimizerConfig(name="sgd", learning_rate=0.1))
+    np.testing.assert_allclose(_moved(plain, gradients), -0.1 * sum(gradients), rtol=1e-5)
+    heavy = optim.sgd(OptimizerConfig(name="sgd", learning_rate=0.1, b1=0.5))
+    np.testing.assert_allclose(_moved(heavy, gradients), -0.1 * (1.5 * gradients[0] + gradients[1]), rtol=1e-5)
+
+
+def test_updates_scale_with_ramp_up_and_decay():
+    config = OptimizerConfig(rampup_kimg=2.0, decay="linear", decay_start_kimg=4.0)
+    factor = lambda kimg: float(optim.scale(config, {"w": jnp.ones(1)}, jnp.int32(1000 * kimg), 8.0)["w"][0])
+    np.testing.assert_allclose([factor(k) for k in (1, 2, 4, 6, 8)], [np.exp(-1.25), 1, 1, 0.5, 0], rtol=1e-5)
+
+
+def test_a_decay_that_begins_after_the_end_is_refused():
+    late = OptimizerConfig(decay="cosine", decay_start_kimg=30.0)
+    with pytest.raises(ValueError, match="config.g_optimizer.decay_start_kimg: found 30, allowed: below total_kimg 20"):
+        optim.build(small_gans.config(g_optimizer=late, total_kimg=20.0), ())

@@ -8,6 +8,7 @@ import pytest
 import small_gans
 
 from flaxgan import augment, prng
+from flaxgan.config import GrowthConfig, InputNoiseConfig, OptimizerConfig
 from flaxgan.ops.image import to_float
 from flaxgan.train import phases
 from flaxgan.train.inputs import PhaseInputs
@@ -175,3 +176,91 @@ def test_a_family_without_styles_trains_and_keeps_its_variables():
         assert scalars["loss"].shape == (2,) and np.all(np.isfinite(scalars["loss"]))
     # Two rounds of each phase: both play with the generator in training mode.
     assert state.g.variables["counts"]["calls"] == 4
+
+
+def test_repeats_draw_anew_from_the_same_step():
+    setup = small_gans.setup_of(style=False, d_steps=2, optimizer=DESCENT)
+    phase = _by_name(setup)["d_main"]
+    assert (phase.repeats, _by_name(setup)["g_main"].repeats) == (2, 1)
+    state, batch, program = small_gans.init(setup), small_gans.batch(), jax.jit(phase.program(seed=0))
+    first, again, second = (program(state, batch, np.int32(repeat))[1]["fake_logits"] for repeat in (0, 0, 1))
+    assert first == again and first != second
+
+
+def test_the_discriminator_can_move_first():
+    phases_of = phases.build(small_gans.setup_of(update_order="d_g", d_regularizers=R1))
+    assert [phase.name for phase in phases_of] == ["d_main", "d_r1", "g_main"]
+
+
+def test_a_joint_update_moves_both_networks_from_the_same_state_and_draws():
+    """The generator's statistics move once, and the penalties of every step belong to their network."""
+    penalties = {"g_regularizers": {"path_length": {"interval": None}}, "d_regularizers": {"r1": {"interval": None}}}
+    joint = small_gans.setup_of(optimizer=DESCENT, update_order="joint", **penalties)
+    apart = small_gans.setup_of(optimizer=DESCENT, **penalties)
+    assert list(_by_name(joint)) == ["joint"]
+    state, reals = small_gans.init(joint), small_gans.reals()
+    inputs = jax.jit(_by_name(joint)["joint"].draw)(jax.random.key(2))
+    after, scalars = _updated(joint, "joint", state, reals, inputs)
+    after_g, g_scalars = _updated(apart, "g_main", state, reals, inputs)
+    after_d, d_scalars = _updated(apart, "d_main", state, reals, inputs)
+    _assert_close((after.g, after.pl_mean), (after_g.g, after_g.pl_mean))
+    _assert_close((after.d, after.ada), (after_d.d, after_d.ada))
+    assert (scalars["g_loss"], scalars["d_loss"]) == (g_scalars["loss"], d_scalars["loss"])
+    assert np.any(after.pl_mean != state.pl_mean) and np.isfinite(scalars["g_path_length"])
+
+
+@pytest.mark.parametrize("g_batch_size", [4, 20])
+def test_the_generator_may_see_another_number_of_images(g_batch_size):
+    """Reals that its loss compares with are repeated, or are the first ones."""
+    setup = small_gans.setup_of(style=False, g_batch_size=g_batch_size)
+    g, d = (_by_name(setup)[name] for name in ("g_main", "d_main"))
+    assert jax.eval_shape(g.draw, jax.random.key(0)).latents.z.shape == (1, g_batch_size, 5)
+    assert jax.eval_shape(d.draw, jax.random.key(0)).latents.z.shape == (1, small_gans.BATCH_SIZE, 5)
+    batch = small_gans.batch()
+    found = g.reals(batch, 0).images
+    rows = np.arange(g_batch_size) % small_gans.BATCH_SIZE
+    np.testing.assert_array_equal(found, to_float(batch["images"])[rows])
+    jax.eval_shape(g.program(seed=0), small_gans.init(setup), batch, 0)
+
+
+def test_real_images_shrink_and_fade_like_generated_ones():
+    growing = dataclasses.replace(small_gans.gan(), stages=((2, 2), (4, 4)))
+    growth = GrowthConfig(start_px=2, fade_kimg=0.1, stabilize_kimg=0.08)
+    setup = dataclasses.replace(small_gans.setup_of(growth=growth, total_kimg=1.0), gan=growing)
+    batch = small_gans.batch()
+    images = np.asarray(to_float(batch["images"]), np.float64)
+    means = images.reshape(-1, 2, 2, 2, 2, 1).mean(axis=(2, 4))
+    small = phases.build(setup.at(0))[1].reals(batch, 40).images
+    np.testing.assert_allclose(small, means, atol=1e-6)
+    blended = phases.build(setup.at(1))[1].reals(batch, 80 + 25).images
+    upsampled = means.repeat(2, axis=1).repeat(2, axis=2)
+    np.testing.assert_allclose(blended, 0.25 * images + 0.75 * upsampled, atol=1e-6)
+
+
+def test_the_learning_rate_follows_its_schedule():
+    decaying = OptimizerConfig(name="sgd", learning_rate=0.5, decay="linear")
+    setup = small_gans.setup_of(style=False, d_optimizer=decaying, total_kimg=1.0)
+    state, reals = small_gans.init(setup), small_gans.reals()
+    phase = _by_name(setup)["d_main"]
+    inputs, update = jax.jit(phase.draw)(jax.random.key(1)), jax.jit(phase.update)
+    moved = lambda images: small_gans.moved(
+        state.d.params, update(state.replace(images_seen=jnp.int32(images)), reals, inputs)[0].d.params
+    )
+    _assert_close(moved(750), jax.tree.map(lambda x: x / 4, moved(0)), atol=1e-6)
+
+
+def test_noise_on_the_inputs_follows_the_score():
+    settings = InputNoiseConfig(weight=4.0, threshold=0.5, decay=0.75, score="real", clip=False)
+    setup = small_gans.setup_of(style=False, input_noise=settings)
+    state, reals = small_gans.init(setup), small_gans.reals()
+    inputs = jax.jit(_by_name(setup)["d_main"].draw)(jax.random.key(1))
+    quiet, found = _updated(setup, "d_main", state, reals, inputs)
+    _, plain = _updated(small_gans.setup_of(style=False), "d_main", state, reals, inputs)
+    assert found["noise_strength"] == 0 and found["real_logits"] == plain["real_logits"]
+    np.testing.assert_allclose(quiet.input_score, 0.25 * found["real_logits"][0], rtol=1e-5)
+    loud, found = _updated(setup, "d_main", state.replace(input_score=jnp.float32(1.0)), reals, inputs)
+    assert found["noise_strength"] == 1 and found["real_logits"] != plain["real_logits"]
+    noisy = reals.images + np.asarray(inputs.real_noise[0])
+    logits = setup.gan.discriminator.apply({"params": state.d.params}, noisy).logits
+    np.testing.assert_allclose(found["real_logits"][0], logits.mean(), rtol=1e-4)
+    np.testing.assert_allclose(loud.input_score, 0.75 + 0.25 * logits.mean(), rtol=1e-4)

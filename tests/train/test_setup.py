@@ -88,7 +88,11 @@ def test_intervals_are_whole_numbers_from_one(config, interval):
 def test_what_nothing_would_read_is_refused(config):
     for field, chosen, message in (
         ("d_regularizers", {"r1": {"batch_shrink": 2}}, "unknown field 'batch_shrink', allowed: gamma, interval"),
-        ("d_regularizers", {"path_length": {}}, "found 'path_length', a regularizer of the other network, allowed: .*r1"),
+        (
+            "d_regularizers",
+            {"path_length": {}},
+            "found 'path_length', a regularizer of the other network, allowed: .*r1",
+        ),
         ("g_regularizers", {"r1": {}}, "found 'r1', a regularizer of the other network, allowed: .*path_length"),
     ):
         with pytest.raises(ValueError, match=rf"config.{field}.*{message}"):
