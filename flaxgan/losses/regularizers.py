@@ -1,9 +1,8 @@
 """Regularizers: one pure function each, (what it looks at, *, settings) -> (penalty, changes of the train state).
 
-An argument's name says what it is. The trainer supplies what a function asks for: D's with `discriminate`,
-`real_images`, `fake_images`, `real_logits`, `fake_logits`, `fake_features`, `z`, `interpolation`, `image_noise`,
-`uniform_noise` and `params`; G's with `synthesize`, `ws`, `image_noise`, `pl_mean`, `z`, `fake_features`, `fake_logits`
-and `params`. A recipe gives the keyword-only rest (`gamma`, `weight`, `decay`).
+An argument's name says what it is. The trainer supplies what a function asks for (`flaxgan.train.setup.SUPPLIED` lists
+the names for each network), a recipe gives the keyword-only rest (`gamma`, `weight`, `decay`). `discriminate` judges
+images with the labels and augmentation of the reals, `discriminate_fakes` with those of the generated images.
 
 A penalty is [N], one for each image, or a scalar. The trainer adds its mean to the loss. What is taken of input
 gradients or Jacobians uses the first-order forms of `flaxgan.losses.penalties`.
@@ -39,11 +38,11 @@ def r1(discriminate: Discriminate, real_images: jax.Array, *, gamma: float = 10.
     return 0.5 * gamma * input_gradient_penalty(discriminate, real_images), {}
 
 
-def r2(discriminate: Discriminate, fake_images: jax.Array, *, gamma: float = 10.0) -> Penalty:
+def r2(discriminate_fakes: Discriminate, fake_images: jax.Array, *, gamma: float = 10.0) -> Penalty:
     """Gradient penalty on generated images, gamma/2 * |grad_x D(x)|^2; everything else is as for `r1`.
 
     Args:
-      discriminate: images [N, H, W, C] -> logits [N].
+      discriminate_fakes: images [N, H, W, C] -> logits [N].
       fake_images: float [N, H, W, C].
       gamma: weight of the penalty.
 
@@ -52,7 +51,7 @@ def r2(discriminate: Discriminate, fake_images: jax.Array, *, gamma: float = 10.
 
     Reference: Mescheder et al. 2018, equation 10.
     """
-    return 0.5 * gamma * input_gradient_penalty(discriminate, fake_images), {}
+    return 0.5 * gamma * input_gradient_penalty(discriminate_fakes, fake_images), {}
 
 
 def gradient_penalty(
