@@ -34,12 +34,21 @@ class SpectralNorm:
       eval_iterates: True: a call in evaluation mode makes one iteration, too, without storing it, as the official
         BigGAN code (which takes eps 1e-6). False: it uses the stored u and v, as PyTorch.
 
+    Raises:
+      ValueError: unless eps is above 0 and iterations at least 1.
+
     Reference: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1.
     """
 
     eps: float = 1e-12
     iterations: int = 1
     eval_iterates: bool = False
+
+    def __post_init__(self):
+        if not self.eps > 0:
+            raise ValueError(f"eps: found {self.eps}, allowed: above 0")
+        if self.iterations < 1:
+            raise ValueError(f"iterations: found {self.iterations}, allowed: at least 1")
 
 
 class Dense(nn.Module):
@@ -102,7 +111,11 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """Maps [N, H, W, I] to [N, (H + 2 padding - K) // strides + 1, ..., O]; train as in `Dense`."""
+        """Maps [N, H, W, I] to [N, (H + 2 padding - K) // strides + 1, ..., O]; train as in `Dense`.
+
+        Raises:
+          ValueError: on another padding, or if the padded image is smaller than the kernel.
+        """
         size = self.kernel_size
         kernel = self.param("kernel", self.kernel_init, (size, size, x.shape[-1], self.features), jnp.float32)
         kernel = spectrally_normalized(self, kernel, self.spectral, train=train)
@@ -110,7 +123,10 @@ class Conv(nn.Module):
         (y0, y1), (x0, x1) = (self._padding_of(pixels) for pixels in x.shape[1:3])
         if self.strides == 1:
             return _add_bias(self, conv2d(x, kernel, padding=(x0, x1, y0, y1)))
-        return _add_bias(self, downsampling_conv(pad_image(x, (x0, x1, y0, y1)), kernel, self.strides))
+        x = pad_image(x, (x0, x1, y0, y1))
+        if min(x.shape[1:3]) < size:
+            raise ValueError(f"x: found {x.shape[1:3]} pixels after padding, allowed: at least {size}, the kernel")
+        return _add_bias(self, downsampling_conv(x, kernel, self.strides))
 
     def _padding_of(self, pixels: int) -> tuple[int, int]:
         """Zeros before and after an axis of so many pixels."""

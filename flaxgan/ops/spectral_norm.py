@@ -31,9 +31,9 @@ def power_iteration(
 
     Reference: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1.
     """
-    us, vs = power_iterations(matrix, u[None] if u.ndim == 1 else u, iterations=iterations, eps=eps)
-    if u.ndim != 1:
-        raise ValueError(f"u: found shape {u.shape}, allowed: [{matrix.shape[0]}]")
+    if u.shape != matrix.shape[:1]:
+        raise ValueError(f"u: found shape {u.shape}, allowed: {matrix.shape[:1]}")
+    us, vs = power_iterations(matrix, u[None], iterations=iterations, eps=eps)
     return us[0], vs[0]
 
 
