@@ -31,6 +31,13 @@ TABLE: tuple[Beyond, ...] = (
     Beyond("losses", "logits*", "lecam_reg/*", "LeCam regularization: of none of the articles' families"),
     Beyond("losses", "logits*", "mimicry_ns/G*", "-log(sigmoid(f) + 1e-8), which saturates where ours is exact"),
     Beyond("losses", "logits*", "dual_contrastive_lucidrainsG/G*", "a slip of that code: G is trained to help D"),
+    Beyond("stylegan1_torch", "*", "depth*/score", "D of that port has no activation after FromRGB"),
+    Beyond("stylegan1_torch", "*", "depth*/grad_x*", "D of that port has no activation after FromRGB"),
+    Beyond("pggan_torch", "akanimax*", "depth*/img", "G of that port has no pixel norm after its first convolution"),
+    Beyond("pggan_torch", "akanimax*", "depth*/grad_z", "G of that port has no pixel norm after its first convolution"),
+    Beyond(
+        "pggan_torch", "pengge*", "level*.*/score", "while fading, D of that port halves features instead of images"
+    ),
 )
 
 

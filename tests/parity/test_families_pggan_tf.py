@@ -33,7 +33,6 @@ def run_networks(case: Case):
         mbstd_group_size=max(options["G"], 1),
         mbstd_num_channels=int(options["G"] > 1),
     )
-    state = case.inputs("sd/")
     parts = {"G": {}, "D": {}}
     for name, array in case.inputs("sd/").items():
         part, _, rest = name.partition("/")
