@@ -208,6 +208,8 @@ _LITERALS = frozenset(
         "BINUNICODE",
         "SHORT_BINUNICODE",
         "BINUNICODE8",
+        "BINSTRING",  # Python 2's words
+        "SHORT_BINSTRING",
         "BINBYTES",
         "SHORT_BINBYTES",
         "BINBYTES8",

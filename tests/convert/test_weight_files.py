@@ -1,0 +1,95 @@
+"""Weight files of all kinds, told apart by their content."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from torch_files import legacy_file, zip_file
+
+from flaxgan.convert.weight_files import arrays_of_bytes
+
+STATE = {"a.weight": np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32), "a.bias": np.arange(2.0)}
+
+
+def npz(save=np.savez):
+    stream = io.BytesIO()
+    save(stream, **STATE)
+    return stream.getvalue()
+
+
+def safetensors(header=None, body=None, **entry):
+    """A .safetensors file of STATE; `entry` replaces fields of its first tensor."""
+    if header is None:
+        header, begin = {"__metadata__": {"format": "pt"}}, 0
+        for name, array in STATE.items():
+            end = begin + array.nbytes
+            kind = {"f4": "F32", "f8": "F64"}[array.dtype.str[1:]]
+            header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [begin, end]}
+            begin = end
+        header["a.weight"] |= entry
+    body = b"".join(array.tobytes() for array in STATE.values()) if body is None else body
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body
+
+
+@pytest.mark.parametrize(
+    "data",
+    [zip_file(STATE), legacy_file(STATE), npz(), npz(np.savez_compressed), safetensors()],
+    ids=["zip", "legacy", "npz", "compressed_npz", "safetensors"],
+)
+def test_reads_every_kind(data):
+    arrays = arrays_of_bytes(data)
+    assert sorted(arrays) == sorted(STATE)
+    for name, array in STATE.items():
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == array.dtype
+
+
+@pytest.mark.parametrize("data", [b"", b"PNG and so on", b"\x80\x04N.", b"<html>not found</html>"])
+def test_refuses_anything_else(data):
+    with pytest.raises(ValueError, match="none of the files that can be read"):
+        arrays_of_bytes(data)
+
+
+@pytest.mark.parametrize("data", [zip_file(STATE), legacy_file(STATE), npz(), npz(np.savez_compressed), safetensors()])
+def test_refuses_truncated_files(data):
+    for length in (20, len(data) // 2, len(data) - 1):
+        with pytest.raises(ValueError):
+            arrays_of_bytes(data[:length])
+
+
+@pytest.mark.parametrize(("data", "behind_name"), [(npz(), 165), (npz(np.savez_compressed), 40)])
+def test_refuses_damaged_archives(data, behind_name):
+    place = data.index(b"a.weight.npy") + behind_name  # In the numbers.
+    with pytest.raises(ValueError, match="damaged"):
+        arrays_of_bytes(data[:place] + bytes(255 - byte for byte in data[place : place + 3]) + data[place + 3 :])
+
+
+def test_refuses_objects_and_other_members_of_npz():
+    stream = io.BytesIO()
+    np.savez(stream, a=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        arrays_of_bytes(stream.getvalue())
+    with pytest.raises(ValueError, match="is no array"):
+        arrays_of_bytes(zip_file({}, **{"data.pkl": None}))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (safetensors(dtype="BF16"), "tensor 'a.weight'.*type 'BF16', allowed: "),
+        (safetensors(shape=[3, 3]), "tensor 'a.weight'.*cannot be read"),
+        (safetensors(shape=[-1, 2]), "tensor 'a.weight'.*do not lie in"),
+        (safetensors(shape=6), "tensor 'a.weight'.*cannot be read"),
+        (safetensors(data_offsets=[0, 1000]), "tensor 'a.weight'.*do not lie in its 40 bytes"),
+        (safetensors(data_offsets=[0]), "tensor 'a.weight'.*cannot be read"),
+        (safetensors(header={"a": {}}), "tensor 'a'.*cannot be read"),
+        (safetensors(header={"a": []}), "tensor 'a'.*cannot be read"),
+        (b"\x09" + bytes(7) + b'{"a": 1]}', "no .safetensors file"),
+        (b"\xff" * 8 + b"{}", "it is truncated, or no .safetensors file"),
+    ],
+)
+def test_refuses_other_safetensors(data, message):
+    with pytest.raises(ValueError, match=message):
+        arrays_of_bytes(data)
