@@ -7,9 +7,12 @@ import jax
 import numpy as np
 from etils import epath
 
-from flaxgan.train import devices, samples
+from flaxgan.train import devices, samples, standing
 from flaxgan.train.trained import Trained, load
 from flaxgan.types import Gan
+
+MIN_TRUNCATION = 0.01
+"""Below it, drawing again takes long."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="const",
         help="noise inputs of a style-based generator (default: const)",
     )
+    parser.add_argument(
+        "--truncation",
+        type=float,
+        help="redraw the components of z above this magnitude, for generators without styles (default: none)",
+    )
+    parser.add_argument(
+        "--standing-batches",
+        type=int,
+        help="batches over which batch normalization's statistics are taken anew (default: the run's, mostly 0)",
+    )
     parser.add_argument("--batch-size", type=int, default=16, help="images at a time (default: 16)")
 
 
@@ -38,6 +51,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--batch-size: found {arguments.batch_size}, allowed: at least 1")
     if arguments.cutoff is not None and arguments.cutoff < 0:
         raise ValueError(f"--cutoff: found {arguments.cutoff}, allowed: at least 0")
+    if arguments.truncation is not None and not arguments.truncation >= MIN_TRUNCATION:
+        raise ValueError(f"--truncation: found {arguments.truncation}, allowed: {MIN_TRUNCATION} or more")
+    if (arguments.standing_batches or 0) < 0:
+        raise ValueError(f"--standing-batches: found {arguments.standing_batches}, allowed: 0 or more")
     trained = load(arguments.run_path)
     with jax.default_matmul_precision(trained.config.matmul_precision):
         images = images_of_seeds(trained, seeds, arguments)
@@ -71,11 +88,36 @@ def parse_seeds(text: str) -> list[int]:
 def images_of_seeds(trained: Trained, seeds: list[int], arguments: argparse.Namespace) -> np.ndarray:
     """uint8 images [N, H, W, C]. z comes from NumPy's RandomState(seed), as in the official StyleGAN2 code."""
     gan = trained.gan
-    z = np.stack([np.random.RandomState(seed).randn(gan.z_dim) for seed in seeds]).astype(np.float32)
+    z = np.stack([latent(seed, gan.z_dim, arguments.truncation) for seed in seeds])
     labels = _labels(gan, seeds, arguments.label)
     size = -(-arguments.batch_size // jax.device_count()) * jax.device_count()
     sample = samples.sampler(gan, devices.data_mesh(), _options(gan, arguments), stage=trained.stage)
-    return samples.generate(sample, trained.average, z, labels, batch_size=min(size, len(z)), alpha=trained.alpha)
+    average = _average(trained, arguments.standing_batches)
+    return samples.generate(sample, average, z, labels, batch_size=min(size, len(z)), alpha=trained.alpha)
+
+
+def latent(seed: int, z_dim: int, truncation: float | None = None) -> np.ndarray:
+    """z [z_dim] float32 of a seed; components above the truncation in magnitude are drawn again until none is.
+
+    Reference: Brock et al. 2019 (BigGAN), section 3.1, "truncation trick".
+    """
+    random = np.random.RandomState(seed)
+    z = random.randn(z_dim)
+    while truncation is not None and np.any(beyond := np.abs(z) > truncation):
+        z[beyond] = random.randn(np.count_nonzero(beyond))
+    return z.astype(np.float32)
+
+
+def _average(trained: Trained, num_batches: int | None):
+    """The generator's average, with standing statistics where they are asked for."""
+    config = trained.config
+    restate = standing.restater(
+        trained.gan,
+        num_batches=config.standing_batches if num_batches is None else num_batches,
+        batch_size=config.batch_size,
+        field="--standing-batches",
+    )
+    return restate(trained.average)
 
 
 def _labels(gan: Gan, seeds: list[int], label: int | None) -> np.ndarray:
@@ -94,6 +136,8 @@ def _options(gan: Gan, arguments: argparse.Namespace) -> dict:
         "noise_mode": arguments.noise_mode,
     }
     if gan.has_style:
+        if arguments.truncation is not None:
+            raise ValueError("--truncation: allowed only without styles; this generator is truncated with --psi")
         return given
     if (arguments.psi, arguments.cutoff, arguments.noise_mode) != (1.0, None, "const"):
         raise ValueError("--psi, --cutoff and --noise-mode: allowed only with a style-based generator")

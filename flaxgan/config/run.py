@@ -71,6 +71,8 @@ class Config:
     """Measures taken at each snapshot, functions of flaxgan.train.measures."""
     metric_images: int = 2000
     """Generated images that each measure uses."""
+    standing_batches: int = 0
+    """Batches over which batch normalization's statistics of sampled images are taken anew; 0 uses the running ones."""
     keep_checkpoints: int = 3
     """Latest checkpoints to keep."""
     accelerator: Literal["any", "cpu", "gpu", "tpu", "gpu_or_tpu"] = "any"
@@ -100,4 +102,5 @@ class Config:
             require(g_batch in (None, self.batch_size), "g_batch_size", g_batch, "None, because update_order is joint")
         require(self.freeze_d_layers >= 0, "freeze_d_layers", self.freeze_d_layers, "0 or more")
         require(self.metric_images >= 1, "metric_images", self.metric_images, "at least 1")
+        require(self.standing_batches >= 0, "standing_batches", self.standing_batches, "0 or more")
         require(self.keep_checkpoints >= 1, "keep_checkpoints", self.keep_checkpoints, "at least 1")

@@ -11,7 +11,7 @@ from flaxgan import lookup
 from flaxgan.config import Config, DataConfig
 from flaxgan.data import open_source, pipeline
 from flaxgan.data.source import Source
-from flaxgan.train import checkpoint, devices, measures, run_folder, transfer
+from flaxgan.train import checkpoint, devices, measures, run_folder, standing, transfer
 from flaxgan.train import compile as compilation
 from flaxgan.train import setup as setups
 
@@ -27,6 +27,7 @@ class Run:
       mesh: all devices.
       folder: the run folder.
       measures: what is measured at each snapshot.
+      restate: takes the statistics of batch normalization for sampling anew, or leaves them.
     """
 
     config: Config
@@ -35,6 +36,7 @@ class Run:
     mesh: Mesh
     folder: run_folder.RunFolder
     measures: tuple[measures.Measure, ...]
+    restate: standing.Restate
 
 
 def prepare(config: Config, workdir: epath.PathLike) -> Run:
@@ -63,10 +65,16 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
     devices.check_batch(setup)
     if config.init_from and not checkpoint.exists(run_folder.RunFolder(epath.Path(workdir)).checkpoints):
         transfer.check(compilation.abstract_state(setup, mesh), config.init_from)
+    restate = standing.restater(
+        setup.gan,
+        num_batches=config.standing_batches,
+        batch_size=config.batch_size,
+        field="config.standing_batches",
+    )
     folder = run_folder.open_run(workdir, config, write=jax.process_index() == 0)
     reals = pipeline.all_images(source) if makers else ()
     made = tuple(make(*reals, num_classes=data.num_classes, seed=config.seed) for make in makers)
-    return Run(config, setup, source, mesh, folder, made)
+    return Run(config, setup, source, mesh, folder, made, restate)
 
 
 def _open(data: DataConfig) -> Source:

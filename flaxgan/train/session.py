@@ -25,6 +25,7 @@ class Session:
     def __init__(self, run: Run, checkpoints: Checkpoints, stopped: list[int]):
         self._run, self._checkpoints, self._stopped = run, checkpoints, stopped
         self._setup = run.setup
+        self._restate = run.restate
         self._programs: list[Program] = []
         self._history: list = []
         self._tick_start = time.monotonic()
@@ -176,7 +177,8 @@ class Session:
     def _generate(self, state: TrainState, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
         size = max(self._setup.stage.batch_size, jax.device_count())
         alpha = float(self._setup.stage.alpha(int(state.images_seen)))
-        return samples.generate(self._sample, state.ema, z, labels, batch_size=size, alpha=alpha)
+        average = self._restate(state.ema)
+        return samples.generate(self._sample, average, z, labels, batch_size=size, alpha=alpha)
 
     def _save_grid(self, name: str, images: np.ndarray, columns: int, *, step: int) -> None:
         grid = samples.grid(images, columns)

@@ -49,6 +49,32 @@ def test_other_seeds_are_refused(text):
         generate.parse_seeds(text)
 
 
+def test_truncation_draws_large_components_again():
+    """The others stay: of the same seed, more truncation moves more of z."""
+    whole = generate.latent(3, 500)
+    np.testing.assert_array_equal(whole, np.random.RandomState(3).randn(500).astype(np.float32))
+    for truncation in (2.0, 0.5):
+        z = generate.latent(3, 500, truncation)
+        kept = np.abs(whole) <= truncation
+        np.testing.assert_array_equal(z[kept], whole[kept])
+        assert np.abs(z).max() <= truncation and 0 < np.count_nonzero(~kept) == np.count_nonzero(z != whole)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--truncation", "0.5"], "--truncation: allowed only without styles; this generator is truncated with --psi"),
+        (["--truncation", "0.001"], "--truncation: found 0.001, allowed: 0.01 or more"),
+        (["--standing-batches", "-1"], "--standing-batches: found -1, allowed: 0 or more"),
+        (["--standing-batches", "4"], "--standing-batches: found 4, allowed: 0, because this generator has no batch"),
+    ],
+)
+def test_what_a_style_based_generator_cannot_do_is_refused(tiny_run, tmp_path, arguments, message):
+    out = tmp_path / "grid.png"
+    outcome = tiny_runs.flaxgan("generate", tiny_run.workdir, "--seeds", "0", "--out", out, *arguments)
+    assert outcome.code == 1 and f"error: {message}" in outcome.err and not out.exists()
+
+
 def test_images_are_those_of_the_average_for_numpy_latents_and_seed_modulo_classes(tiny_run, images_of, tmp_path):
     found = images_of("0-4,7")
     names = sorted(path.name for path in next(tmp_path.iterdir()).iterdir())
@@ -148,8 +174,8 @@ def test_batches_are_rounded_up_to_whole_devices(monkeypatch, tiny_run):
     sizes = []
     monkeypatch.setattr(jax, "device_count", lambda: 3)
     monkeypatch.setattr(generate.devices, "data_mesh", lambda: "mesh")
-    monkeypatch.setattr(generate.samples, "sampler", lambda gan, mesh, options: (mesh, options))
-    monkeypatch.setattr(generate.samples, "generate", lambda *unused, batch_size: sizes.append(batch_size))
+    monkeypatch.setattr(generate.samples, "sampler", lambda gan, mesh, options, stage: (mesh, options))
+    monkeypatch.setattr(generate.samples, "generate", lambda *unused, batch_size, alpha: sizes.append(batch_size))
     parser = argparse.ArgumentParser()
     generate.add_arguments(parser)
     for count in (10, 5):
