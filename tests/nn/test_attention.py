@@ -53,9 +53,8 @@ def test_starts_as_the_identity_and_learns_from_there():
 
 def test_first_and_second_derivatives():
     layer = SelfAttention()
-    params = jax.tree.map(
-        lambda leaf: _normal(*leaf.shape), layer.init(jax.random.key(0), jnp.ones((1, 4, 2, 3)))["params"]
-    )
+    shapes = jax.eval_shape(layer.init, jax.random.key(0), jnp.ones((1, 4, 2, 3)))["params"]
+    params = jax.tree.map(lambda leaf: _normal(*leaf.shape), shapes)
     theta = params.pop("theta")["kernel"]
     function = lambda x, theta: layer.apply({"params": {**params, "theta": {"kernel": theta}}}, x)
     check_derivatives(function, _normal(1, 4, 2, 3), theta, tolerance=1e-5)
@@ -66,9 +65,8 @@ def test_spectral_normalization_of_all_kernels():
     variables = program(layer.init)(jax.random.key(0), x)
     _, new = program(lambda: layer.apply(variables, x, train=True, mutable=["spectral"]))()
     assert set(variables["spectral"]) == {"theta", "phi", "g", "o"}
-    moved = {
-        name: np.any(vectors["u"] != variables["spectral"][name]["u"]) for name, vectors in new["spectral"].items()
-    }
+    old, new = variables["spectral"], new["spectral"]
+    moved = {name: np.any(new[name]["u"] != old[name]["u"]) for name in new}
     assert moved["g"] and moved["o"]  # Here theta and phi have one row, and their u is 1 or -1.
 
 

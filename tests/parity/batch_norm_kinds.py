@@ -25,8 +25,8 @@ def register(suite: Suite) -> None:
     """Adds the kinds to the suite of norms.npz."""
     suite.kind("bn_*", inputs=["sd/*"], notes=["running"])(run_batch_norm)
     suite.kind("ccbn_ajbrock_*", "cbn_studiogan_*", inputs=["sd/*", "cot"])(run_linear_conditional)
-    suite.kind("cbn_mimicry", inputs=["sd/*", "cot"])(run_conditional)
-    suite.kind("self_mod_bn", inputs=[*SELF_MOD_INPUTS, "cot_nhwc"], notes=["layout", "note"])(run_self_modulated)
+    suite.kind("cbn_mimicry*", inputs=["sd/*", "cot"])(run_conditional)
+    suite.kind("self_mod_bn*", inputs=[*SELF_MOD_INPUTS, "cot_nhwc"], notes=["layout", "note"])(run_self_modulated)
 
 
 def run_batch_norm(case: Case) -> None:
@@ -83,7 +83,7 @@ def run_linear_conditional(case: Case) -> None:
         running = ("bn.stored_mean", "bn.stored_var")
     weight = "weight_orig" if "sd/gain.weight_orig" in case.arrays else "weight"
     statistics = "instance" if "_in_" in case.name else "batch" if f"sd/{running[0]}" in case.arrays else "none"
-    spectral = {True: STUDIOGAN, False: AJBROCK}[studiogan] if case.keys("sd/*u*0") + case.keys("sd/*_u") else None
+    spectral = AJBROCK if case.keys("sd/*.u0") else STUDIOGAN if case.keys("sd/*.weight_u") else None
     layer = LinearConditionalBatchNorm(
         statistics=statistics,
         eps=1e-4 if studiogan else 1e-5,

@@ -123,7 +123,7 @@ def _largest_singular_value(layout: _Layout, arrays: dict) -> jax.Array:
     """What many iterations arrive at."""
     matrix = layout.matrix(arrays["W"])
     u, v = jax.lax.fori_loop(
-        0, 300, lambda _, vectors: power_iteration(matrix, vectors[0]), power_iteration(matrix, arrays["u_unit"])
+        0, 3000, lambda _, vectors: power_iteration(matrix, vectors[0]), power_iteration(matrix, arrays["u_unit"])
     )
     return spectral_sigma(matrix, u, v)
 
