@@ -42,6 +42,11 @@ TABLE: tuple[Beyond, ...] = (
 
 
 def excused(file: str, case: str, key: str) -> bool:
-    """Whether a row of the table names this value."""
-    matches = lambda row: fnmatch.fnmatchcase(case, row.case) and fnmatch.fnmatchcase(key, row.key)
-    return any(row.file == file and matches(row) for row in TABLE)
+    """Whether a row of the table names this value. A file's rows are also those of files named <stem>_<anything>."""
+    return any(names(row, file, case, key) for row in TABLE)
+
+
+def names(row: Beyond, file: str, case: str, key: str) -> bool:
+    """Whether a row names this value."""
+    in_file = f"{file}_".startswith(f"{row.file}_")
+    return in_file and fnmatch.fnmatchcase(case, row.case) and fnmatch.fnmatchcase(key, row.key)
