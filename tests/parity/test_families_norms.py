@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+import adain_kinds
 import jax
 import jax.numpy as jnp
 import pytest
@@ -14,6 +15,7 @@ from flaxgan.ops.minibatch_stddev import averaged_minibatch_stddev, minibatch_st
 from flaxgan.ops.norm import normalize_2nd_moment
 
 suite = Suite(__name__, float32=2e-5, float64=5e-7)
+adain_kinds.register(suite)
 
 
 @pytest.mark.parametrize("case_id", suite.case_ids(), ids=str)
