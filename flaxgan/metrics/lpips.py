@@ -2,7 +2,7 @@
 
 Parameters are a nested dict with the names of torchvision's VGG-16 and of LPIPS's own file:
 params["features"]["0"] has weight [3, 3, 3, 64] and bias [64], params["lin0"]["model"]["1"]["weight"] is
-[1, 1, 64, 1]. `flaxgan.convert.detectors` reads them from files.
+[1, 1, 64, 1]. `flaxgan.convert.detectors` reads such files: the tree is the union of those of the two files below.
 
 Reference: Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", equation 1;
 version 0.1 of its code, with the network "vgg".

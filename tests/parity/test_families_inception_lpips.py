@@ -28,7 +28,7 @@ def run_resize(case: Case):
         case.compare(key, nchw(resize_bilinear(x, size, rule=rule)), tolerance=_LAYERS)
 
 
-@suite.kind("inception", inputs=["images_u8_nhwc"])
+@suite.kind("inception*", inputs=["images_u8_nhwc"])
 def run_inception(case: Case):
     names = dict(case.option("names"))
     case.check("names", names == inception_shapes.weight_shapes())
@@ -68,7 +68,7 @@ def _inception_results(params, images):
     return results
 
 
-@suite.kind("lpips", inputs=["a_u8_nhwc", "b_u8_nhwc"], notes=["input"])
+@suite.kind("lpips*", inputs=["a_u8_nhwc", "b_u8_nhwc"], notes=["input"])
 def run_lpips(case: Case):
     names = dict(case.option("names"))
     case.check("names", names == lpips.vgg_shapes() | lpips.lin_shapes())

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import adain_kinds
+import batch_norm_kinds
 import jax
 import jax.numpy as jnp
 import pytest
@@ -14,7 +15,8 @@ from flaxgan.ops.lrn import local_response_norm
 from flaxgan.ops.minibatch_stddev import averaged_minibatch_stddev, minibatch_stddev
 from flaxgan.ops.norm import normalize_2nd_moment
 
-suite = Suite(__name__, float32=2e-5, float64=5e-7)
+suite = Suite(__name__, float32=2e-5, float64=5e-7, shared_cases=["common"])
+batch_norm_kinds.register(suite)
 adain_kinds.register(suite)
 
 
@@ -23,7 +25,7 @@ def test_golden(case_id, record_property):
     suite.run(case_id, record_property)
 
 
-@suite.kind("pixel_norm", inputs=["tiny_x", "z"])
+@suite.kind("pixel_norm*", inputs=["tiny_x", "z"])
 def run_pixel_norm(case: Case):
     x, cot = nhwc(case.shared("common/x1")), nhwc(case.shared("common/cot"))
     implementations = set(case.keys("*")) - {"tiny_x", "tiny", "z", "z_out", "grad_x"}
@@ -35,7 +37,7 @@ def run_pixel_norm(case: Case):
     case.compare("z_out", normalize_2nd_moment(jnp.asarray(case.input("z"))))
 
 
-@suite.kind("lrn", inputs=["x", "cot"], notes=["window"])
+@suite.kind("lrn*", inputs=["x", "cot"], notes=["window"])
 def run_lrn(case: Case):
     _compare_functions(case, {key: _lrn(key) for key in _functions_of(case)})
 
@@ -45,7 +47,7 @@ def run_minibatch_stddev(case: Case):
     _compare_functions(case, {key: _appended(_stddev(key)) for key in _functions_of(case)})
 
 
-@suite.kind("mb_discrimination", inputs=["f", "T", "log_weight_scale", "b", "cot"])
+@suite.kind("mb_discrimination*", inputs=["f", "T", "log_weight_scale", "b", "cot"])
 def run_minibatch_discrimination(case: Case):
     names = {"f": "f", "kernel": "T", "log_scale": "log_weight_scale", "bias": "b"}
     arrays = {name: case.input(key) for name, key in names.items()}
