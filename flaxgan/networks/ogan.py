@@ -9,121 +9,80 @@ Reference: Su 2019, "O-GAN: Extremely Concise Approach for Auto-Encoding Generat
 are those of its official code, in the manner of Radford et al. 2016 (DCGAN).
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from flaxgan.networks import _checks as checks
-from flaxgan.nn import precision, pyramid
-from flaxgan.nn.generator_norm import Condition, GeneratorNorm
-from flaxgan.nn.linear import Conv, ConvTranspose, Dense
-from flaxgan.nn.norms import BatchNorm
+from flaxgan.networks import _classic_fields as fields
+from flaxgan.networks import dcgan
+from flaxgan.nn.generator_norm import Condition
+from flaxgan.nn.linear import Conv, Dense
+from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.precision import at_least_float32
 from flaxgan.types import DiscriminatorOutput, Gan
 
-G_NORMS = ("batch", "self_modulated", "layer", "instance", "none")
-D_NORMS = ("batch", "none")
-
-KERNEL_INIT = nn.initializers.normal(0.02)
-
-
-class Generator(nn.Module):
-    """A dense layer to the base grid, then transposed convolutions, each of which doubles it.
-
-    Variables: params/base, up{i}, norm{i}; batch_stats/norm{i}.
-
-    Attributes:
-      image_shape: (H, W, C).
-      widths: channels at each grid but the image's own, from the base grid on.
-      kernel_size: side of the kernels.
-      norm: normalization before each ReLU, one of G_NORMS.
-      hidden: width of the hidden layer of self-modulation, or None.
-      shared_hidden: whether self-modulation reads gain and offset from one hidden layer.
-      bn_eps: added to variances.
-      bn_momentum: share of a new batch in running statistics.
-      dtype: compute type of the convolutions, one of `flaxgan.nn.precision.DTYPES`.
-    """
-
-    image_shape: tuple[int, int, int]
-    widths: tuple[int, ...]
-    kernel_size: int
-    norm: str
-    hidden: int | None
-    shared_hidden: bool
-    bn_eps: float
-    bn_momentum: float
-    dtype: str = "float32"
-
-    @nn.compact
-    def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
-        """Maps latents [N, Z] to images [N, H, W, C] in [-1, 1], at least float32; labels are ignored."""
-        *size, channels = self.image_shape
-        height, width = pyramid.base_grid(*size)
-        settings = {"kernel_init": KERNEL_INIT, "dtype": precision.block_dtype(self.dtype, is_low=True)}
-        up = {"kernel_size": self.kernel_size, "strides": 2, "padding": (self.kernel_size - 2) // 2, **settings}
-        x = Dense(height * width * self.widths[0], **settings, name="base")(z)
-        x = x.reshape(-1, height, width, self.widths[0])
-        for index, features in enumerate((*self.widths[1:], channels)):
-            norm = GeneratorNorm(
-                self.norm,
-                eps=self.bn_eps,
-                momentum=self.bn_momentum,
-                hidden=self.hidden,
-                shared_hidden=self.shared_hidden,
-                name=f"norm{index}",
-            )
-            x = nn.relu(norm(x, Condition(z=z), train=train))
-            height, width = 2 * height, 2 * width
-            up = ConvTranspose(
-                features, self.kernel_size, 2, (self.kernel_size - 2) // 2, **settings, name=f"up{index}"
-            )
-            x = up(x)[:, :height, :width]  # Kernels of odd size leave one pixel more.
-        return jnp.tanh(precision.at_least_float32(x))
+_INIT = nn.initializers.normal(0.02)
 
 
 class Discriminator(nn.Module):
-    """Convolutions of stride 2 down to the base grid, then a dense layer to as many features as the latent has.
+    """Convolutions of stride 2 with LeakyReLU, then a dense layer to as many features as the latent has.
 
-    Variables: params/conv{i}, norm{i} (not after the first), features; batch_stats/norm{i}.
+    Submodules: conv1, conv2, norm2, conv3, norm3, ..., features.
 
     Attributes:
-      z_dim: width of the latent.
-      widths: channels of each convolution.
-      kernel_size: side of the kernels.
-      norm: normalization before each LeakyReLU but the first, one of D_NORMS.
-      bn_eps: added to variances.
-      bn_momentum: share of a new batch in running statistics.
-      dtype: compute type of the convolutions, one of `flaxgan.nn.precision.DTYPES`.
+      image_shape: (H, W, C).
+      z_dim: width Z of the latent.
+      channels: of the convolutions.
+      kernel_size: side of their kernels, 4 or 5.
+      norm: the normalization after each convolution but the first.
+      negative_slope: slope of the LeakyReLU below 0.
+      dtype: compute type of the convolutions; None is the promoted type of input and parameters.
     """
 
+    image_shape: tuple[int, int, int]
     z_dim: int
-    widths: tuple[int, ...]
-    kernel_size: int
-    norm: str
-    bn_eps: float
-    bn_momentum: float
-    dtype: str = "float32"
+    channels: tuple[int, ...]
+    kernel_size: int = 5
+    norm: NormChoice = NormChoice()
+    negative_slope: float = 0.2
+    dtype: str | None = None
 
     @nn.compact
     def __call__(
         self, images: jax.Array, labels: jax.Array | None = None, *, train: bool = False
     ) -> DiscriminatorOutput:
-        """Encodes images [N, H, W, C] in [-1, 1]; labels are ignored.
+        """Encodes images.
+
+        Args:
+          images: float [N, H, W, C] in [-1, 1].
+          labels: ignored.
+          train: whether statistics are the batch's; "batch_stats" must then be mutable.
 
         Returns:
           features z_hat [N, Z] and logits -mean_k z_hat [N], at least float32.
+
+        Raises:
+          ValueError: if the images have another shape.
         """
-        dtype = precision.block_dtype(self.dtype, is_low=True)
-        settings = {"kernel_init": KERNEL_INIT, "dtype": dtype}
+        fields.require_images(images, self.image_shape)
         x = images
-        for index, features in enumerate(self.widths):
-            x = Conv(features, self.kernel_size, 2, "SAME", **settings, name=f"conv{index}")(x)
-            if index and self.norm == "batch":
-                norm = BatchNorm(eps=self.bn_eps, momentum=self.bn_momentum, name=f"norm{index}")
-                x = norm(x, train=train)
-            x = nn.leaky_relu(x, 0.2)
-        x = precision.at_least_float32(x.reshape(x.shape[0], -1))
-        z_hat = Dense(self.z_dim, kernel_init=KERNEL_INIT, name="features")(x)
+        for index, features in enumerate(self.channels, start=1):
+            settings = {"strides": 2, "padding": "SAME", "kernel_init": _INIT, "dtype": self.dtype}
+            x = Conv(features, self.kernel_size, **settings, name=f"conv{index}")(x)
+            if index > 1:
+                x = self.norm.layer(f"norm{index}")(x, Condition(), train=train)
+            x = nn.leaky_relu(x, self.negative_slope)
+        x = at_least_float32(x).reshape(x.shape[0], -1)  # [N, H W C]
+        z_hat = Dense(self.z_dim, kernel_init=_INIT, name="features")(x)
         return DiscriminatorOutput(-jnp.mean(z_hat, axis=1), z_hat)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Parameter paths of the layers that freeze-D can freeze, in its order, image first."""
+        return (*(f"conv{index}" for index in range(1, len(self.channels) + 1)), "features")
 
 
 def build(
@@ -131,34 +90,38 @@ def build(
     image_shape: tuple[int, int, int],
     num_classes: int,
     z_dim: int = 128,
-    channels: int = 64,
-    channel_max: int | None = None,
+    levels: int | None = None,
     kernel_size: int = 5,
+    channels: int = 64,
+    channels_max: int = 2048,
     g_norm: str = "batch",
-    g_norm_hidden: int | None = 32,
-    g_norm_shared_hidden: bool = True,
+    hidden: int | None = 32,
+    shared_hidden: bool = True,
     d_norm: str = "batch",
-    bn_eps: float = 1e-3,
-    bn_momentum: float = 0.01,
+    norm_eps: float = 1e-3,
+    norm_momentum: float = 0.01,
     dtype: str = "float32",
 ) -> Gan:
-    """Builds O-GAN's two networks. The defaults are those of the official code for 128x128 images.
+    """Builds the two networks. The defaults are those of the official code for 128x128 images.
 
     Args:
-      image_shape: (H, W, C): a small base grid (4x4, 4x6, 5x7, ...) times a power of two, and at least 1 channel.
-      num_classes: must be 0: the article has no conditional form.
+      image_shape: (H, W, C): sides that can be halved `levels` times.
+      num_classes: must be 0: neither the paper nor its code has a conditional form.
       z_dim: width of the latent z, and of what the discriminator estimates.
-      channels: channels before the generator's last layer and after the discriminator's first; halving doubles them ...
-      channel_max: ... up to this many; None is without a bound.
-      kernel_size: side of the kernels, at least 2: 5, or 4 as in the official code's self-modulated form.
-      g_norm: the generator's normalization: 'batch', 'self_modulated', 'layer', 'instance' or 'none'.
-      g_norm_hidden: hidden width of self_modulated; None is none. The official code has z_dim, the SELF-MOD paper 32.
-      g_norm_shared_hidden: whether self_modulated reads gain and offset from one hidden layer, as in the SELF-MOD
-        paper's code, or each from its own, as in O-GAN's.
-      d_norm: the discriminator's normalization: 'batch' or 'none'.
-      bn_eps: added to the variance in normalizations.
-      bn_momentum: share of a new batch in running statistics.
-      dtype: compute type of the convolutions: 'float32', 'bfloat16' or 'float16'.
+      levels: how often each network halves or doubles the grid; None is down to about 4x4.
+      kernel_size: side of the kernels of stride 2: 5, or 4 as in the official code's self-modulated form.
+      channels: channels of the discriminator's first layer, and of the generator's before its last one; twice as many
+        at each halving of the grid ...
+      channels_max: ... but at most this many.
+      g_norm: 'batch', 'self_modulated', 'layer', 'instance' or 'none'.
+      hidden: width of the hidden layers of self-modulation; None is none. The official code has z_dim, the paper of
+        SELF-MOD 32.
+      shared_hidden: whether self-modulation reads gain and offset from one hidden layer, as in SELF-MOD's code, or each
+        from its own, as in O-GAN's.
+      d_norm: 'batch', 'none', 'layer' or 'instance'.
+      norm_eps: added to variances.
+      norm_momentum: share of the new batch in running statistics; short runs need a larger one.
+      dtype: compute type of the layers: 'float32' or 'bfloat16'.
 
     Returns:
       The Gan, whose discriminator encodes.
@@ -166,35 +129,33 @@ def build(
     Raises:
       ValueError: naming the field, the value found and the values allowed.
     """
-    pyramid.require_buildable(image_shape)
     checks.require(num_classes == 0, "num_classes", num_classes, "0, because this family is unconditional")
-    checks.require_integers(2, z_dim=z_dim, kernel_size=kernel_size)
-    checks.require_integers(1, channels=channels)
-    checks.require_optional_integers(1, channel_max=channel_max, g_norm_hidden=g_norm_hidden)
-    checks.require_booleans(g_norm_shared_hidden=g_norm_shared_hidden)
-    checks.require_one_of(G_NORMS, g_norm=g_norm)
-    checks.require_one_of(D_NORMS, d_norm=d_norm)
-    checks.require_positive(bn_eps=bn_eps)
-    checks.require_shares(bn_momentum=bn_momentum)
-    checks.require_one_of(precision.DTYPES, dtype=dtype)
-
-    num_doublings = len(pyramid.grids(*image_shape[:2])) - 1
-    widths = tuple(min(channels * 2**index, channel_max or channels * 2**index) for index in range(num_doublings))
-    both = {"kernel_size": kernel_size, "bn_eps": bn_eps, "bn_momentum": bn_momentum, "dtype": dtype}
-    generator = Generator(
-        image_shape=tuple(image_shape),
-        widths=widths[::-1],
-        norm=g_norm,
-        hidden=g_norm_hidden,
-        shared_hidden=g_norm_shared_hidden,
-        **both,
-    )
+    levels = fields.checked_levels("levels", levels, image_shape)
+    checks.require_integers(2, z_dim=z_dim)
+    checks.require_integers(1, channels=channels, channels_max=channels_max)
+    checks.require(kernel_size in (4, 5), "kernel_size", kernel_size, "4, 5")
+    checks.require_booleans(shared_hidden=shared_hidden)
+    checks.require_one_of(fields.D_NORMS, d_norm=d_norm)
+    statistics = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": True}
+    norm = fields.checked_norm(g_norm, 0, **statistics, hidden=hidden)
+    widths = fields.doubling(channels, channels_max, levels)
+    both = {
+        "image_shape": tuple(image_shape),
+        "kernel_size": kernel_size,
+        "dtype": fields.compute_dtype(dtype),
+    }
+    discriminator = Discriminator(z_dim=z_dim, channels=widths, norm=NormChoice(d_norm, **statistics), **both)
     return Gan(
-        generator=generator,
-        discriminator=Discriminator(z_dim=z_dim, widths=widths, norm=d_norm, **both),
+        generator=dcgan.Generator(
+            channels=widths[::-1],
+            use_bias=True,
+            norm=dataclasses.replace(norm, shared_hidden=shared_hidden),
+            **both,
+        ),
+        discriminator=discriminator,
         z_dim=z_dim,
         image_shape=tuple(image_shape),
         num_classes=0,
-        d_layers=(*(f"conv{index}" for index in range(num_doublings)), "features"),
+        d_layers=discriminator.layers,
         encodes=True,
     )
