@@ -92,15 +92,15 @@ def checked_projection(projection: bool | None, num_classes: int) -> int:
     return num_classes if projection else 0
 
 
-def checked_spectral(eps: float, **enabled: bool) -> dict[str, SpectralNorm | None]:
+def checked_spectral(eps: float, from_input: bool, **enabled: bool) -> dict[str, SpectralNorm | None]:
     """The spectral normalization of each field that is True, None for the others.
 
     Raises:
       ValueError: if a field is no boolean, or eps is not above 0.
     """
-    checks.require_booleans(**enabled)
+    checks.require_booleans(spectral_from_input=from_input, **enabled)
     checks.require_positive(spectral_eps=eps)
-    return {field: SpectralNorm(eps=eps) if on else None for field, on in enabled.items()}
+    return {field: SpectralNorm(eps=eps, from_input=from_input) if on else None for field, on in enabled.items()}
 
 
 def compute_dtype(dtype: str) -> str | None:

@@ -189,6 +189,7 @@ def build(
     projection: bool | None = None,
     pooling: str = "flatten",
     spectral_eps: float = 1e-12,
+    spectral_from_input: bool = False,
     norm_eps: float = 1e-5,
     norm_momentum: float = 0.1,
     norm_unbiased: bool = True,
@@ -222,6 +223,7 @@ def build(
       projection: whether the discriminator compares features and classes; None is with classes.
       pooling: 'flatten', or 'sum' or 'mean' over all pixels, before the discriminator's last layer.
       spectral_eps: least length that spectral normalization divides a vector by.
+      spectral_from_input: whether its power iteration starts from the inputs' singular vector, or from the outputs'.
       norm_eps: added to variances.
       norm_momentum: share of the new batch in running statistics.
       norm_unbiased: whether running variances are unbiased.
@@ -244,7 +246,7 @@ def build(
     checks.require_one_of(fields.D_NORMS, d_norm=d_norm)
     checks.require(kernel_size in (4, 5), "kernel_size", kernel_size, "4, 5")
     checks.require_shares(d_negative_slope=d_negative_slope)
-    spectral = fields.checked_spectral(spectral_eps, g_spectral=g_spectral, d_spectral=d_spectral)
+    spectral = fields.checked_spectral(spectral_eps, spectral_from_input, g_spectral=g_spectral, d_spectral=d_spectral)
     statistics = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
     norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=spectral["g_spectral"])
     both = {

@@ -189,6 +189,7 @@ def build(
     residual_scale: float = 1.0,
     initializer: str = "xavier",
     spectral_eps: float = 1e-12,
+    spectral_from_input: bool = False,
     norm_eps: float = 1e-5,
     norm_momentum: float = 0.1,
     norm_unbiased: bool = True,
@@ -224,6 +225,7 @@ def build(
       residual_scale: alpha in x + alpha f(x).
       initializer: initializer of the kernels: 'xavier', 'normal' (0.02) or 'orthogonal'.
       spectral_eps: least length that spectral normalization divides a vector by.
+      spectral_from_input: whether its power iteration starts from the inputs' singular vector, or from the outputs'.
       norm_eps: added to variances.
       norm_momentum: share of the new batch in running statistics.
       norm_unbiased: whether running variances are unbiased.
@@ -253,7 +255,7 @@ def build(
     checks.require(finite, "residual_scale", residual_scale, "a finite number other than 0")
     if d_activated_shortcut:
         checks.require(d_norm == "none", "d_norm", d_norm, "none with d_activated_shortcut")
-    spectral = fields.checked_spectral(spectral_eps, g_spectral=g_spectral, d_spectral=d_spectral)
+    spectral = fields.checked_spectral(spectral_eps, spectral_from_input, g_spectral=g_spectral, d_spectral=d_spectral)
     statistics = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
     norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=spectral["g_spectral"])
     both = {

@@ -91,6 +91,7 @@ def build(
         "d_spectral": d_spectral,
         "projection": projection,
         "spectral_eps": spectral_eps,
+        "spectral_from_input": True,
         "norm_eps": norm_eps,
         "norm_momentum": norm_momentum,
         "norm_unbiased": False,

@@ -33,6 +33,7 @@ class SpectralNorm:
       iterations: power iterations of a call in training mode.
       eval_iterates: True: a call in evaluation mode makes one iteration, too, without storing it, as the official
         BigGAN code (which takes eps 1e-6). False: it uses the stored u and v, as PyTorch.
+      from_input: True: the iteration starts from v, as in compare_gan, the code of SELF-MOD. False: from u.
 
     Raises:
       ValueError: unless eps is above 0 and iterations at least 1.
@@ -43,6 +44,7 @@ class SpectralNorm:
     eps: float = 1e-12
     iterations: int = 1
     eval_iterates: bool = False
+    from_input: bool = False
 
     def __post_init__(self):
         if not self.eps > 0:
@@ -236,12 +238,14 @@ def spectrally_normalized(
     u = module.variable("spectral", "u", _random_unit_vector, module, matrix.shape[0])
     v = module.variable("spectral", "v", lambda: power_iteration(matrix, u.value, eps=spectral.eps)[1])
     vectors = u.value, v.value
-    if train:
-        vectors = power_iteration(matrix, u.value, iterations=spectral.iterations, eps=spectral.eps)
-        if not module.is_initializing():
+    if train or spectral.eval_iterates:
+        iterations = spectral.iterations if train else 1
+        if spectral.from_input:
+            vectors = power_iteration(matrix.T, v.value, iterations=iterations, eps=spectral.eps)[::-1]
+        else:
+            vectors = power_iteration(matrix, u.value, iterations=iterations, eps=spectral.eps)
+        if train and not module.is_initializing():
             u.value, v.value = vectors
-    elif spectral.eval_iterates:
-        vectors = power_iteration(matrix, u.value, eps=spectral.eps)
     return kernel / spectral_sigma(matrix, *vectors)
 
 

@@ -122,7 +122,7 @@ class Suite:
         arrays, options = _cases_of(case_id.path, self.whole_file)[case_id.case]
         tolerance = self.tolerances[case_id.precision]
         arrays = {key: array for key, array in arrays.items() if not excused(case_id.path.stem, case_id.case, key)}
-        case = Case(case_id.case, case_id.precision, arrays, options, kind, tolerance, load(case_id.path)[0])
+        case = Case(case_id.case, case_id.precision, arrays, options, kind, tolerance, *load(case_id.path))
         try:
             with jax.enable_x64(case_id.precision == "float64"), jax.default_matmul_precision("highest"):
                 kind.function(case)
@@ -144,6 +144,7 @@ class Case:
       kind: the kind that runs it.
       default_tolerance: of `compare`.
       file_arrays: all arrays of the file by their full key, for inputs that cases share.
+      file_options: the options of all cases of the file by case, likewise.
     """
 
     name: str
@@ -153,6 +154,7 @@ class Case:
     kind: Kind
     default_tolerance: float
     file_arrays: Mapping[str, np.ndarray]
+    file_options: Mapping[str, Any]
     read: set[str] = dataclasses.field(default_factory=set)
     options_read: set[str] = dataclasses.field(default_factory=set)
     errors: list[tuple[str, float, float]] = dataclasses.field(default_factory=list)  # (key, error, tolerances)
@@ -198,6 +200,10 @@ class Case:
         if default is _REQUIRED:
             raise AssertionError(f"{self.name} has no option {name!r}")
         return default
+
+    def shared_option(self, case: str, name: str) -> Any:
+        """An option of another case of the file; not part of the account."""
+        return _freeze(self.file_options[case][name])
 
     def compare(self, key: str, value: Any, *, tolerance: Any = None, scale: Any = None) -> None:
         """Compares a result with the array of that name; a difference fails the case when it finishes.
