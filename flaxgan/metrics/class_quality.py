@@ -1,4 +1,4 @@
-"""How good and how varied class-conditional images are, in the eyes of a small classifier."""
+"""How good and how varied generated images are, in the eyes of a small classifier of the real ones."""
 
 import numpy as np
 
@@ -14,51 +14,75 @@ def class_quality(
     classifier: Classifier,
     real_images: np.ndarray,
     fake_images: np.ndarray,
-    fake_labels: np.ndarray,
+    fake_labels: np.ndarray | None = None,
     *,
     k: int = 5,
 ) -> dict[str, float]:
-    """Agreement, Frechet distance, precision and recall of class-conditional fakes.
+    """Agreement, confidence, balance of classes, Frechet distance, precision and recall of fakes.
 
-    Agreement alone is blind to a collapse: a generator that repeats one good image per class agrees fully. Recall and
-    the Frechet distance give it away, so they belong beside it; the values between two halves of the real set say what
-    could be reached. Recall and precision depend on the number of images: compare them at equal numbers, best
-    with as many fakes as reals.
+    All but the agreement are defined for fakes without labels, too, and the same for both. Agreement and confidence
+    alone are blind to a collapse: a generator that repeats one good image per class agrees fully. Recall and the
+    Frechet distance give it away, so they belong beside them; the values between two halves of the real set say what
+    could be reached. Recall and precision depend on the number of images: compare them at equal numbers, best with as
+    many fakes as reals.
 
     Args:
       classifier: trained on images like the real ones.
       real_images: uint8 [M, H, W, C], M at least 2 * (k + 1).
       fake_images: uint8 [N, H, W, C], N above k.
-      fake_labels: the class that was asked for, int [N].
+      fake_labels: the class that was asked for, int [N]; None of a generator without classes.
       k: which neighbour spans a sample's ball in precision and recall.
 
     Returns:
-      agreement: share of the fakes whose predicted class is the one asked for.
+      agreement: share of the fakes whose predicted class is the one asked for; only with fake_labels.
+      confidence: mean over the fakes of the probability that the classifier gives to its most likely class.
+      class_balance: entropy of the predicted classes' frequencies, divided by log K: 1 if all K classes are predicted
+        equally often, 0 if only one is.
       frechet: squared Frechet distance between reals and fakes in the classifier's features.
       precision, recall: of Kynkaanniemi et al. 2019, in those features.
       frechet_real_halves, recall_real_halves: the same between two fixed random halves of the reals. At half the number
         of images the distance is biased upward and the recall is about what a perfect generator gets.
+      confidence_reals: the confidence on the reals, most of which the classifier was trained on.
       classifier_accuracy: the classifier's accuracy on real images that it was not trained on.
 
     Raises:
       ValueError: for shapes, types or counts that do not fit.
     """
-    fake_labels = np.asarray(fake_labels)
-    if fake_labels.shape != (len(fake_images),) or not np.issubdtype(fake_labels.dtype, np.integer):
-        found = f"{fake_labels.dtype} {list(fake_labels.shape)}"
-        raise ValueError(f"fake_labels is {found}; allowed: class indices [{len(fake_images)}], one per fake image")
+    if fake_labels is not None:
+        fake_labels = _checked_labels(fake_labels, len(fake_images))
     if len(real_images) < 2 * (k + 1):
         raise ValueError(f"real_images has {len(real_images)} images; allowed: at least {2 * (k + 1)}, 2 * (k + 1)")
     real_features, fake_features = classifier.features(real_images), classifier.features(fake_images)
     between = precision_recall(real_features, fake_features, k=k)
     order = np.random.default_rng(_HALVES_SEED).permutation(len(real_features))
     one_half, other_half = np.array_split(real_features[order], 2)
+    probabilities = classifier.probabilities(fake_images)
+    predicted = probabilities.argmax(axis=1)
+    agreement = {} if fake_labels is None else {"agreement": float(np.mean(predicted == fake_labels))}
     return {
-        "agreement": float(np.mean(classifier.predict(fake_images) == fake_labels)),
+        **agreement,
+        "confidence": float(probabilities.max(axis=1).mean()),
+        "class_balance": _balance(predicted, classifier.num_classes),
         "frechet": frechet_distance_of_features(real_features, fake_features),
         "recall": between.recall,
         "precision": between.precision,
         "frechet_real_halves": frechet_distance_of_features(one_half, other_half),
         "recall_real_halves": precision_recall(one_half, other_half, k=k).recall,
+        "confidence_reals": float(classifier.probabilities(real_images).max(axis=1).mean()),
         "classifier_accuracy": classifier.held_out_accuracy,
     }
+
+
+def _checked_labels(fake_labels: np.ndarray, count: int) -> np.ndarray:
+    fake_labels = np.asarray(fake_labels)
+    if fake_labels.shape != (count,) or not np.issubdtype(fake_labels.dtype, np.integer):
+        found = f"{fake_labels.dtype} {list(fake_labels.shape)}"
+        raise ValueError(f"fake_labels is {found}; allowed: class indices [{count}], one per fake image")
+    return fake_labels
+
+
+def _balance(predicted: np.ndarray, num_classes: int) -> float:
+    """Entropy of the frequencies of classes int [N], as a share of that of equal frequencies."""
+    shares = np.bincount(predicted, minlength=num_classes) / len(predicted)
+    shares = shares[shares > 0]
+    return float(-np.sum(shares * np.log(shares)) / np.log(num_classes))

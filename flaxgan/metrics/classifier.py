@@ -1,4 +1,4 @@
-"""A small image classifier, trained in seconds, that judges class-conditional fakes."""
+"""A small image classifier, trained in seconds, that judges generated images."""
 
 import dataclasses
 import functools
@@ -65,6 +65,12 @@ class Classifier:
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The most likely class, int32 [N], of images uint8 [N, H, W, C]."""
         return self._apply(images)[0].argmax(axis=1).astype(np.int32)
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """The probability of each class, float64 [N, K], of images uint8 [N, H, W, C]."""
+        logits = self._apply(images)[0].astype(np.float64)
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return odds / odds.sum(axis=1, keepdims=True)
 
     def _apply(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         images = np.asarray(images)

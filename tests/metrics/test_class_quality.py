@@ -57,6 +57,34 @@ def test_recall_grows_with_the_variety_inside_the_classes(quality, digits):
     assert 4 * recalls[0] < recalls[1] < recalls[2] - 0.3
 
 
+def test_without_labels_only_the_agreement_is_missing(quality, digits):
+    images, labels = digits
+    with_labels, without = quality(images[:200], labels[:200]), quality(images[:200], None)
+    assert with_labels.pop("agreement") > 0.98
+    assert without == with_labels
+
+
+def test_confidence_and_balance_are_those_of_the_classifier(quality, digits, digits_classifier):
+    images, labels = digits
+    result = quality(images, None)
+    assert result["confidence"] == result["confidence_reals"] > 0.98
+    assert result["class_balance"] > 0.99
+    probabilities = digits_classifier.probabilities(images[:50])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), digits_classifier.predict(images[:50]))
+    # Two classes of ten, one of them three times as often as the other.
+    few = np.concatenate([images[labels == 0][:90], images[labels == 1][:30]])
+    entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25)) / np.log(10)
+    found = quality(few, None)
+    assert np.isclose(found["class_balance"], entropy, atol=0.03)
+    assert found["confidence"] == digits_classifier.probabilities(few).max(axis=1).mean()
+
+
+def test_a_single_class_has_no_balance(quality, digits):
+    images, labels = digits
+    assert quality(np.repeat(images[labels == 3][:1], 20, axis=0), None)["class_balance"] == 0
+
+
 def test_wrong_classes_show_in_agreement_alone(quality, digits):
     images, labels = digits
     right, wrong = quality(images, labels), quality(images, (labels + 1) % 10)
