@@ -1,0 +1,184 @@
+"""The networks of SAGAN and BigGAN: residual blocks with self-attention between them."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from flaxgan.nn import pyramid
+from flaxgan.nn.attention import SelfAttention
+from flaxgan.nn.big_blocks import DeepDiscriminatorBlock, DeepGeneratorBlock, VectorNormChoice
+from flaxgan.nn.generator_norm import Condition
+from flaxgan.nn.linear import Conv, Dense, SpectralNorm
+from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.precision import at_least_float32
+from flaxgan.nn.projection import ProjectionHead
+from flaxgan.nn.residual import DiscriminatorBlock, GeneratorBlock, kernel_init
+from flaxgan.types import DiscriminatorOutput
+
+
+class GeneratorBody(nn.Module):
+    """Latents to images: a dense layer to the base grid, a block for each doubling, norm, ReLU, 3x3, tanh.
+
+    Submodules: base; block{i} from 1, or block{i}_{j} of BigGAN-deep; attention{i}, after block i; norm; output.
+
+    Attributes:
+      image_shape: (H, W, C), a base grid times a power of two.
+      channels: of each grid, the base grid's first.
+      norm: the normalization; the last one is without classes.
+      attention: indices from 0 of the blocks that self-attention follows.
+      upsampling: a method of `flaxgan.ops.upsampling.upsample`.
+      depth: blocks of BigGAN-deep for each doubling, of which the last doubles; 0 makes plain blocks.
+      spectral: spectral normalization of dense layer, convolutions and attention; None is none.
+      initializer: that of their kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
+      dtype: compute type; None is the promoted type of input and parameters.
+    """
+
+    image_shape: tuple[int, int, int]
+    channels: tuple[int, ...]
+    norm: NormChoice | VectorNormChoice = NormChoice()
+    attention: tuple[int, ...] = ()
+    upsampling: str = "nearest"
+    depth: int = 0
+    spectral: SpectralNorm | None = None
+    initializer: str = "orthogonal"
+    dtype: str | None = None
+
+    @nn.compact
+    def __call__(self, z: jax.Array, conditions: Sequence[Condition], *, train: bool = False) -> jax.Array:
+        """Generates images.
+
+        Args:
+          z: [N, Z], what the dense layer sees.
+          conditions: what the norms of each block depend on; the last norm, on the last.
+          train: whether statistics are the batch's; "batch_stats" and "spectral" must then be mutable.
+
+        Returns:
+          Images [N, H, W, C] in [-1, 1], at least float32.
+        """
+        height, width = pyramid.base_grid(*self.image_shape[:2])
+        first, *others = self.channels
+        layer = {"spectral": self.spectral, "kernel_init": kernel_init(self.initializer), "dtype": self.dtype}
+        x = Dense(height * width * first, **layer, name="base")(z, train=train)
+        x = x.reshape(-1, height, width, first)
+        for index, (features, condition) in enumerate(zip(others, conditions, strict=True)):
+            for block in self._blocks(index, x.shape[-1], features):
+                x = block(x, condition, train=train)  # [N, 2 H, 2 W, features] after the last
+            if index in self.attention:
+                x = SelfAttention(**layer, name=f"attention{index + 1}")(x, train=train)
+        x = nn.relu(self.norm.without_classes().layer("norm")(x, conditions[-1], train=train))
+        x = Conv(self.image_shape[2], **layer, name="output")(x, train=train)
+        return jnp.tanh(at_least_float32(x))
+
+    def _blocks(self, index: int, inputs: int, features: int) -> list[GeneratorBlock | DeepGeneratorBlock]:
+        """The block, or blocks, between two grids."""
+        both = {"norm": self.norm, "spectral": self.spectral, "initializer": self.initializer, "dtype": self.dtype}
+        name = f"block{index + 1}"
+        if self.depth == 0:
+            return [GeneratorBlock(features, upsampling=self.upsampling, **both, name=name)]
+        last = DeepGeneratorBlock(features, upsampling=self.upsampling, **both, name=f"{name}_{self.depth}")
+        before = range(1, self.depth)
+        return [*(DeepGeneratorBlock(inputs, upsampling=None, **both, name=f"{name}_{j}") for j in before), last]
+
+
+class Discriminator(nn.Module):
+    """Images to logits: residual blocks, ReLU, the sum over all pixels, a linear layer and the projection of the class.
+
+    Submodules: block{i} from 1, or stem and block{i}_{j} of BigGAN-deep; attention{i}, after block i; head.
+
+    Attributes:
+      image_shape: (H, W, C).
+      channels: of each block; of BigGAN-deep, of the stem (a 3x3) and of each group of blocks.
+      downsamples: how many of the blocks (groups), the first ones, halve the grid.
+      num_classes: classes that the head projects on; 0 is none, and labels are then ignored.
+      attention: indices from 0 of the blocks (groups) that self-attention follows.
+      hidden_channels: between the convolutions of each block; None is those of its output.
+      activated_shortcut: whether shortcuts see a block's input after the ReLU, as where a ReLU overwrites its input.
+      depth: blocks of BigGAN-deep in a group, of which the first halves; 0 makes plain blocks.
+      spectral: spectral normalization of all kernels; None is none.
+      initializer: that of the kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
+      dtype: compute type of the blocks; None is the promoted type of input and parameters.
+    """
+
+    image_shape: tuple[int, int, int]
+    channels: tuple[int, ...]
+    downsamples: int
+    num_classes: int = 0
+    attention: tuple[int, ...] = ()
+    hidden_channels: tuple[int, ...] | None = None
+    activated_shortcut: bool = False
+    depth: int = 0
+    spectral: SpectralNorm | None = None
+    initializer: str = "orthogonal"
+    dtype: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, labels: jax.Array | None = None, *, train: bool = False
+    ) -> DiscriminatorOutput:
+        """Scores images.
+
+        Args:
+          images: [N, H, W, C] in [-1, 1].
+          labels: int32 [N] or float [N, K]; ignored without classes.
+          train: whether the vectors of spectral normalization move; "spectral" must then be mutable.
+
+        Returns:
+          Logits [N], and the features [N, F] that they are read from, at least float32.
+
+        Raises:
+          ValueError: if the images are not of image_shape, or labels are missing.
+        """
+        if images.ndim != 4 or images.shape[1:] != tuple(self.image_shape):
+            allowed = f"[N, {', '.join(map(str, self.image_shape))}]"
+            raise ValueError(f"images: found shape {images.shape}, allowed: {allowed}")
+        layer = {"spectral": self.spectral, "kernel_init": kernel_init(self.initializer), "dtype": self.dtype}
+        x = images
+        if self.depth:
+            x = Conv(self.channels[0], **layer, name="stem")(x, train=train)
+        for index in range(len(self._group_channels)):
+            for block in self._blocks(index):
+                x = block(x, train=train)
+            if index in self.attention:
+                x = SelfAttention(**layer, name=f"attention{index + 1}")(x, train=train)
+        features = jnp.sum(at_least_float32(nn.relu(x)), axis=(1, 2))  # [N, F]
+        init = kernel_init(self.initializer)
+        head = ProjectionHead(
+            self.num_classes, spectral=self.spectral, kernel_init=init, embedding_init=init, name="head"
+        )
+        return DiscriminatorOutput(head(features, labels, train=train), features)
+
+    def _blocks(self, index: int) -> list[DiscriminatorBlock | DeepDiscriminatorBlock]:
+        """The block, or group of blocks."""
+        both = {"activated_shortcut": self.activated_shortcut, "spectral": self.spectral}
+        both |= {"initializer": self.initializer, "dtype": self.dtype}
+        features, downsample = self._group_channels[index], index < self.downsamples
+        name = f"block{index + 1}"
+        if self.depth == 0:
+            hidden = features if self.hidden_channels is None else self.hidden_channels[index]
+            return [DiscriminatorBlock(features, hidden, downsample, activates_input=index > 0, **both, name=name)]
+        return [
+            DeepDiscriminatorBlock(features, downsample and j == 1, **both, name=f"{name}_{j}")
+            for j in range(1, self.depth + 1)
+        ]
+
+    @property
+    def _group_channels(self) -> tuple[int, ...]:
+        return self.channels[1:] if self.depth else self.channels
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Parameter paths of the layers, from image to logit; an attention counts as one."""
+        inputs, convs = self.image_shape[2], ["conv1", "conv2"]
+        paths = ["stem"] if self.depth else []
+        if self.depth:
+            inputs, convs = self.channels[0], ["conv1", "conv2", "conv3", "conv4"]
+        for index, features in enumerate(self._group_channels):
+            for position in range(max(self.depth, 1)):
+                widens = features != inputs or (not self.depth and index < self.downsamples)
+                name = f"block{index + 1}_{position + 1}" if self.depth else f"block{index + 1}"
+                paths += [f"{name}/{layer}" for layer in [*convs, *(["shortcut"] if widens else [])]]
+                inputs = features
+            paths += [f"attention{index + 1}"] if index in self.attention else []
+        return tuple(paths)
