@@ -55,7 +55,8 @@ def build(
       g_output: 'linear', or 'tanh' of each resolution's image, as in some ports.
       initializer: 'equalized', He's constant at run time (equalized learning rate), or 'he', at the start only.
       d_labels: 'select', the discriminator has a logit for each class and returns the image's own; 'classify', as the
-        official code, a logit without labels and those of the classes beside it, for a loss that trains a classifier.
+        official code (AC-GAN), a logit without labels and, beside it, those of the classes; no loss of this project
+        trains these, so it is for imported weights.
       pool_after_activation: average pixels after bias and activation (the Theano code) instead of before.
       mbstd_averaging: minibatch standard deviation over the whole batch: 'all', 'group' and a number of channels,
         'channels', 'spatial', 'none', 'gpool' or 'flat'; None is that of groups, the next two fields.
