@@ -1,6 +1,8 @@
 """Trains a GAN.
 
 python train.py --config configs/stylegan2_ffhq.py [--workdir DIR] [--dry-run] [--config.FIELD=VALUE ...]
+
+On several hosts the same command runs on each of them; see the README.
 """
 
 import os
@@ -9,7 +11,7 @@ import sys
 import jax
 
 from flaxgan.train import compile as compilation
-from flaxgan.train import dry_run, flags, logs, loop
+from flaxgan.train import dry_run, flags, hosts, logs, loop
 from flaxgan.train.run import prepare
 
 
@@ -19,6 +21,7 @@ def main(arguments: list[str]) -> int:
     Mistakes and interruptions end with one message. FLAXGAN_TRACEBACK=1 in the environment shows where it comes from.
     """
     try:
+        hosts.start(flags.cluster(arguments))
         command = flags.parse(arguments)
         jax.config.update("jax_default_matmul_precision", command.config.matmul_precision)
         compilation.use_cache()

@@ -15,6 +15,7 @@ from flaxgan import lookup, networks
 from flaxgan.config import Config
 from flaxgan.losses import adversarial, regularizers
 from flaxgan.train import setup
+from flaxgan.train.hosts import Cluster
 from flaxgan.train.recipe import load_recipe, recipe_name
 
 DRY_RUN_KINDS = ("table", "compile")
@@ -40,6 +41,14 @@ class Command:
     dry_run: str | None
 
 
+def cluster(arguments: list[str]) -> Cluster:
+    """The processes that a command line names. It is parsed on its own, because recipes may already ask for devices."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    _add_cluster(parser)
+    known, _ = parser.parse_known_args(arguments)
+    return Cluster(known.coordinator, known.num_processes, known.process_id)
+
+
 def parse(arguments: list[str]) -> Command:
     """Parses `--config FILE[:VARIANT] [--workdir DIR] [--dry-run[=compile]] [--config.FIELD=VALUE ...]`.
 
@@ -58,6 +67,7 @@ def parse(arguments: list[str]) -> Command:
         choices=DRY_RUN_KINDS,
         help="show parameters, devices and steps, with no data; =compile also compiles every phase",
     )
+    _add_cluster(parser)
     parser.add_argument("-h", "--help", action="store_true", help="show this, and with --config every field of it")
     parser.allow_abbrev = False
     known, overrides = parser.parse_known_args(arguments)
@@ -72,6 +82,12 @@ def parse(arguments: list[str]) -> Command:
     config = override(load_recipe(known.config, _given_resolution(_split(overrides))), overrides)
     workdir = known.workdir or pathlib.Path("runs", recipe_name(known.config))
     return Command(config, pathlib.Path(workdir), known.dry_run)
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help="of several processes: where process 0 listens")
+    parser.add_argument("--num-processes", type=int, metavar="N", help="of several processes: how many there are")
+    parser.add_argument("--process-id", type=int, metavar="I", help="of several processes: which this is, from 0")
 
 
 def override(config: Config, arguments: list[str]) -> Config:

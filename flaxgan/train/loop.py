@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import jax
 
 from flaxgan.train import compile as compilation
-from flaxgan.train import logs, transfer
+from flaxgan.train import hosts, logs, transfer
 from flaxgan.train.checkpoint import Checkpoints
 from flaxgan.train.run import Run
 from flaxgan.train.session import Session
@@ -28,19 +28,19 @@ def train(run: Run) -> TrainState:
     images = run.setup.stages[-1].images_per_step
     logs.say(f"devices: {jax.device_count()} {jax.default_backend()}, {images} images a step")
     checkpoints = Checkpoints(run.folder.checkpoints, keep=run.config.keep_checkpoints)
-    stopped: list[int] = []
+    stop = hosts.Stop()
     try:
         state = _start(run, checkpoints)
         if int(state.step) >= run.setup.total_steps:
             logs.say(f"nothing to do: {run.folder.root} has reached {run.config.total_kimg:g} kimg")
             return state
-        session = Session(run, checkpoints, stopped)
+        session = Session(run, checkpoints, stop)
         session.compile(int(state.step))
-        with _stop_signals(stopped):
+        with _stop_signals(stop.signals):
             state = session.run(state)
     finally:
         checkpoints.close()
-    if signal.SIGINT in stopped:
+    if signal.SIGINT in stop.signals:
         raise KeyboardInterrupt
     return state
 

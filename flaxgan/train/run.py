@@ -11,7 +11,7 @@ from flaxgan import lookup
 from flaxgan.config import Config, DataConfig
 from flaxgan.data import open_source, pipeline
 from flaxgan.data.source import Source
-from flaxgan.train import checkpoint, devices, measures, run_folder, standing, transfer
+from flaxgan.train import checkpoint, devices, hosts, measures, run_folder, standing, transfer
 from flaxgan.train import compile as compilation
 from flaxgan.train import setup as setups
 
@@ -50,6 +50,7 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
       ValueError: naming the field or file, what was found and what is allowed.
       FileNotFoundError: if the data are missing.
     """
+    hosts.require_same("config", run_folder.course(config))
     makers = [_measure_maker(name) for name in config.metrics]
     source, data = _open(config.data), config.data
     devices.check_accelerator(config.accelerator)

@@ -6,7 +6,8 @@ from typing import Any
 
 from etils import epath
 
-from flaxgan.config import Config, differences, from_json, to_json
+from flaxgan.config import Config, DataConfig, differences, from_json, to_json
+from flaxgan.train import hosts
 
 MOVABLE_FIELDS = ("data.path", "data.num_threads", "data.hint")
 """Fields that may change when a run is continued elsewhere: they do not decide its course."""
@@ -58,6 +59,7 @@ def open_run(workdir: epath.PathLike, config: Config, *, write: bool = True) -> 
     folder = RunFolder(epath.Path(workdir))
     if folder.config.exists():
         _check_same(folder, config)
+    hosts.wait_for_all("run folder")  # Nobody reads a config that is being written.
     if not write:
         return folder
     try:
@@ -66,6 +68,12 @@ def open_run(workdir: epath.PathLike, config: Config, *, write: bool = True) -> 
     except OSError as error:
         raise ValueError(f"--workdir: cannot write to {workdir}: {error.strerror or error}") from error
     return folder
+
+
+def course(config: Config) -> str:
+    """The config as text, without the fields that may change when a run is continued elsewhere."""
+    movable = {name.removeprefix("data."): getattr(DataConfig(), name.removeprefix("data.")) for name in MOVABLE_FIELDS}
+    return to_json(dataclasses.replace(config, data=dataclasses.replace(config.data, **movable)))
 
 
 def _check_same(folder: RunFolder, config: Config) -> None:

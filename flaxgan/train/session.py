@@ -12,6 +12,7 @@ from flaxgan.train import compile as compilation
 from flaxgan.train import devices, growth, logs, samples
 from flaxgan.train.checkpoint import Checkpoints
 from flaxgan.train.compile import Program
+from flaxgan.train.hosts import Stop
 from flaxgan.train.run import Run
 from flaxgan.train.state import TrainState
 
@@ -22,8 +23,8 @@ MAX_STEPS_IN_FLIGHT = 2
 class Session:
     """One stretch of training between a start and a stop. What it holds beside the state is for logs only."""
 
-    def __init__(self, run: Run, checkpoints: Checkpoints, stopped: list[int]):
-        self._run, self._checkpoints, self._stopped = run, checkpoints, stopped
+    def __init__(self, run: Run, checkpoints: Checkpoints, stop: Stop):
+        self._run, self._checkpoints, self._stop = run, checkpoints, stop
         self._setup = run.setup
         self._restate = run.restate
         self._programs: list[Program] = []
@@ -61,7 +62,7 @@ class Session:
         if step == 0:
             self._save_reals()
             self._snapshot(state, step)
-        while step < self._setup.total_steps and not self._stopped:
+        while step < self._setup.total_steps and not self._stop.is_agreed(step):
             if step >= self._setup.stage.end_step:
                 self.compile(step)
             if step and step == self._setup.stage.first_step:
@@ -75,7 +76,7 @@ class Session:
         self._restart_clock(step)
         self._waited = 0.0
         with self._batches(step) as batches:
-            while step < self._setup.stage.end_step and not self._stopped:
+            while step < self._setup.stage.end_step and not self._stop.is_agreed(step):
                 state = self._step(state, step, [next(batches) for _ in range(config.d_steps)])
                 step += 1
                 snapshot_due = self._due(step, config.snapshot_kimg)
