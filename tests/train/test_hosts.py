@@ -39,6 +39,7 @@ def _processes(workdir: pathlib.Path, *overrides: str, count: int = 2):
         for process in started:
             process.kill()
             process.wait()
+            process.stdout.close()
 
 
 def _finished(workdir: pathlib.Path) -> list[str]:
