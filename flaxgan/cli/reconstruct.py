@@ -1,7 +1,8 @@
 """Encodes images with the discriminator of a run and generates them again, for families whose discriminator encodes.
 
-Writes a grid of pairs, original and reconstruction, and prints the mean squared error of images in [-1, 1]. Images of
-another size than the run's are cropped around their centre and resized.
+Writes a grid of pairs, original and reconstruction, and prints the mean squared error of images in [-1, 1]. Images are
+cropped, resized and converted as those of the run were; of a run whose images all had the right size, others are
+cropped about their centre and resized (lanczos).
 """
 
 import argparse
@@ -10,10 +11,11 @@ import pathlib
 import jax
 import numpy as np
 from etils import epath
-from PIL import Image, ImageOps
 
+from flaxgan.config import DataConfig
 from flaxgan.data import files
 from flaxgan.data import images as image_files
+from flaxgan.data.transform import Transform
 from flaxgan.ops.image import to_float, to_uint8_rounded
 from flaxgan.train import encode, samples
 from flaxgan.train.trained import Trained, load, load_discriminator
@@ -44,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--scale: found {arguments.scale}, allowed: a finite number above 0")
     trained = load(arguments.run_path)
     check_encodes(trained, arguments.run_path)
-    originals = read_images(arguments.image_paths, trained.gan.image_shape)
+    originals = read_images(arguments.image_paths, transform_of(trained.config.data))
     d_variables = load_discriminator(arguments.run_path)
     with jax.default_matmul_precision(trained.config.matmul_precision):
         found = reconstructions(trained, d_variables, originals, arguments)
@@ -63,15 +65,23 @@ def check_encodes(trained: Trained, run_path: str) -> None:
         raise ValueError(f"{run_path}: found network {name!r} with classes, allowed: one without")
 
 
-def read_images(paths: list[str], image_shape: tuple[int, int, int]) -> np.ndarray:
+def transform_of(data: DataConfig) -> Transform:
+    """What is done to images before a run encodes them."""
+    crop, resize = data.crop, data.resize
+    if (crop, resize) == ("none", "none"):
+        crop, resize = "center", "lanczos"
+    return Transform(data.resolution_px, data.channels, crop, resize)
+
+
+def read_images(paths: list[str], transform: Transform) -> np.ndarray:
     """Files, and all images in folders in the order of their names, as uint8 [N, H, W, C].
 
     Raises:
-      ValueError: if there are none, or naming the file if one cannot be read or has other channels.
+      ValueError: if there are none, or naming the file if one cannot be read.
       FileNotFoundError: if there is nothing at a path.
     """
     found = [file for path in paths for file in _files(pathlib.Path(path))]
-    return np.stack([_read(file, image_shape) for file in found])
+    return np.stack([image_files.decode(file.read_bytes(), str(file), transform) for file in found])
 
 
 def reconstructions(
@@ -107,16 +117,3 @@ def _files(path: pathlib.Path) -> list[pathlib.Path]:
     if not names:
         raise ValueError(f"{path}: holds no images, allowed: a folder of {', '.join(image_files.SUFFIXES)} files")
     return [path / name for name in names]
-
-
-def _read(path: pathlib.Path, image_shape: tuple[int, int, int]) -> np.ndarray:
-    """One image, fitted to the shape."""
-    data = path.read_bytes()
-    shape = image_files.header_shape(data, str(path))
-    image_files.check_shape((*image_shape[:2], shape[2]), image_shape, str(path))  # Of the channels only.
-    pixels = image_files.decode(data, str(path), shape)
-    if shape == image_shape:
-        return pixels
-    height, width, _ = image_shape
-    picture = ImageOps.fit(samples.to_picture(pixels), (width, height), Image.Resampling.LANCZOS)
-    return np.asarray(picture).reshape(image_shape)

@@ -17,14 +17,22 @@ class DataConfig:
     """The folder or file; empty for sources that ship with a dependency."""
     resolution: int | tuple[int, int] | None = None
     """Image size in pixels, R or HxW; None takes it from the data."""
+    crop: Literal["none", "center"] = "none"
+    """center cuts images to the resolution's aspect about their centre, or where resize is none, to the resolution."""
+    resize: Literal["none", "lanczos", "box"] = "none"
+    """Filter, antialiased, for images of another size, on which FID depends; none refuses such images."""
     channels: int = 3
-    """Image channels: 1 grey, 3 RGB, 4 RGBA."""
+    """Image channels, to which files are converted: 1 grey, 3 RGB (transparency on white), 4 RGBA."""
     num_classes: int = 0
-    """Classes to condition on; 0 trains without labels. The data must have exactly this many."""
+    """Classes to condition on, or numbers in a label vector; 0 trains without labels. The data must have as many."""
+    labels: Literal["classes", "vectors"] = "classes"
+    """classes: one class an image. vectors: a list of numbers an image, for example a 0 or 1 for each attribute."""
     mirror: bool = False
     """Flip each image left to right with probability 1/2."""
     num_threads: int = 8
     """Decoding threads on each host."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """An image that cannot be used: raise stops and names it; skip takes the next one of the set, and counts."""
     hint: str = ""
     """How to get the data and lay them out; shown when they are missing."""
 
@@ -35,6 +43,9 @@ class DataConfig:
         require(min(sides) >= 4, "data.resolution", self.resolution, "sides of at least 4 pixels")
         require(self.channels >= 1, "data.channels", self.channels, "at least 1")
         require(self.num_classes >= 0, "data.num_classes", self.num_classes, "0 (no labels) or the number of classes")
+        require(
+            self.labels == "classes" or self.num_classes > 0, "data.labels", self.labels, "'classes' without classes"
+        )
         require(self.num_threads >= 1, "data.num_threads", self.num_threads, "at least 1")
 
     @property

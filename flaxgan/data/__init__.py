@@ -1,28 +1,21 @@
 """Training images: where they come from, and the batches they are served in."""
 
 import os
+from typing import Any
 
 from flaxgan import lookup
 from flaxgan.data import sources
+from flaxgan.data.request import Request
 from flaxgan.data.source import Source
 
 
-def open_source(
-    name: str,
-    path: str | os.PathLike[str],
-    *,
-    resolution: int | tuple[int, int] | None,
-    channels: int | None,
-    num_classes: int | None,
-) -> Source:
+def open_source(name: str, path: str | os.PathLike[str], **wanted: Any) -> Source:
     """Opens the images that a recipe asks for.
 
     Args:
       name: name of a module of `flaxgan.data.sources`, e.g. "folder".
       path: where the images are; empty for sources that bring their own.
-      resolution: pixels: a side length or (height, width); None takes the data's own.
-      channels: 1 (grey), 3 (RGB) or 4 (RGBA), which the data must have; None takes the data's own.
-      num_classes: number of classes, which the data must have; 0 ignores labels, None takes the data's own.
+      **wanted: fields of `flaxgan.data.request.Request`, e.g. resolution; those not given leave it to the data.
 
     Returns:
       The opened source. Everything that is cheap to check about it has been checked.
@@ -34,5 +27,4 @@ def open_source(
     names = lookup.module_names(sources)
     if name not in names:
         raise ValueError(f"data.source={name!r} is unknown; allowed: {', '.join(names)}")
-    module = lookup.module(sources, name)
-    return module.open(path, resolution=resolution, channels=channels, num_classes=num_classes)
+    return lookup.module(sources, name).open(path, Request(**wanted))

@@ -19,22 +19,11 @@ def height_width(resolution: int | tuple[int, int] | None) -> tuple[int, int] | 
     return sides
 
 
-def check_all(
-    resolution: int | tuple[int, int] | None, channels: int | None, num_classes: int | None
-) -> tuple[int, int] | None:
-    """Checks the three fields that every source of image files has.
-
-    Returns:
-      The field data.resolution as (height, width).
-
-    Raises:
-      ValueError: if one of them has a value that no set of image files could meet.
-    """
+def check_image_channels(channels: int | None) -> None:
+    """Raises ValueError unless the field data.channels is None or one that image files can have."""
     if channels is not None and channels not in CHANNEL_NAMES:
         choices = ", ".join(f"{count} ({name})" for count, name in CHANNEL_NAMES.items())
         raise ValueError(f"data.channels={channels!r}; allowed: {choices}, or None for the data's own")
-    check_num_classes(num_classes)
-    return height_width(resolution)
 
 
 def check_num_classes(num_classes: int | None) -> None:
@@ -50,6 +39,13 @@ def check_no_path(path: str | os.PathLike[str] | None, source: str) -> None:
     """Raises ValueError if a path is given to a source that brings its own images."""
     if path:
         raise ValueError(f"data.path={os.fspath(path)!r}, but data.source={source!r} reads no files; allowed: empty")
+
+
+def check_not_transformed(crop: str, resize: str, source: str) -> None:
+    """Raises ValueError if a crop or a filter is asked of a source that makes images of the right size."""
+    for name, value in (("crop", crop), ("resize", resize)):
+        if value != "none":
+            raise ValueError(f"data.{name}={value!r}; allowed for data.source={source!r}: 'none'")
 
 
 def existing_path(path: str | os.PathLike[str] | None, layout: str) -> Path:

@@ -6,8 +6,13 @@ from typing import Protocol
 
 import numpy as np
 
-from flaxgan.data import fields, images, labels
+from flaxgan.data import images, labels
+from flaxgan.data.errors import ImageError
+from flaxgan.data.fields import CHANNEL_NAMES
+from flaxgan.data.request import Request
+from flaxgan.data.skipped import Skipped
 from flaxgan.data.source import Source, describe
+from flaxgan.data.transform import Shape, Transform
 
 MAX_HEADERS_CHECKED = 1000
 
@@ -40,13 +45,23 @@ class DecodedFiles:
     """Image files as a sequence of pixels, uint8 [H, W, C] each, decoded and checked when they are read."""
 
     files: Files
-    image_shape: tuple[int, int, int]
+    transform: Transform
+    image_shape: Shape
 
     def __len__(self) -> int:
         return len(self.files.names)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return images.decode(self.files.read(index), self.files.where(index), self.image_shape)
+        where = self.files.where(index)
+        image = images.decode(self.files.read(index), where, self.transform)
+        images.check_channels(image.shape[2], self.image_shape[2], where)
+        return image
+
+    def check_header(self, index: int) -> None:
+        """Raises ImageError if it is plain from the start of a file that the image cannot be used."""
+        where = self.files.where(index)
+        shape = self.transform.shape(header_shape(self.files, index), where)
+        images.check_channels(shape[2], self.image_shape[2], where)
 
 
 def split_names(names: list[str]) -> tuple[tuple[str, ...], int]:
@@ -67,60 +82,83 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
-def open_files(
-    files: Files,
-    found_labels: labels.Labels | None,
-    *,
-    resolution: int | tuple[int, int] | None,
-    channels: int | None,
-    num_classes: int | None,
-) -> Source:
+def open_files(files: Files, found_labels: labels.Labels | None, request: Request) -> Source:
     """A source from image files and the labels found beside them.
 
     Args:
       files: the image files; at least one.
       found_labels: their labels, or None where there are none or they are to be ignored.
-      resolution: the field data.resolution.
-      channels: the field data.channels.
-      num_classes: the field data.num_classes.
+      request: what the recipe asks for.
 
     Returns:
       The source. The first image has been decoded, and the headers of up to 1,000 images, evenly spread, checked;
       every image is checked again when it is read.
 
     Raises:
-      ValueError: if an image or a label does not agree with the fields or cannot be read; the message names it.
+      ValueError: if an image or a label does not agree with the request or cannot be read, naming it; where such images
+        are skipped, if none of those looked at can be used.
     """
-    labels.check_num_classes(found_labels, num_classes, files.path)
-    image_shape = _image_shape(files, fields.height_width(resolution), channels)
-    decoded = DecodedFiles(files, image_shape)
-    decoded[0]
-    _check_headers(files, image_shape)
-    origin = f"{files.path} ({files.num_ignored:,} other files ignored)" if files.num_ignored else files.path
+    labels.check(found_labels, request, files.path)
+    first_shape = _first_shape(files, request)
+    transform = dataclasses.replace(request.transform, size=request.size or first_shape[:2])
+    image_shape = transform.shape(first_shape, files.path)
+    decoded = DecodedFiles(files, transform, image_shape)
+    _check_headers(decoded, request)
     class_names = found_labels.class_names if found_labels else ()
-    return Source(
+    source = Source(
         images=decoded,
         image_shape=image_shape,
-        labels=found_labels.indices if found_labels else None,
+        labels=found_labels.values if found_labels else None,
         num_classes=len(class_names),
         class_names=class_names,
-        description=describe(len(decoded), image_shape, len(class_names), origin),
+        description=describe(
+            len(decoded), image_shape, len(class_names), _origin(files, request, first_shape), labels=request.labels
+        ),
+        skipped=Skipped() if request.on_error == "skip" else None,
     )
+    source[0]  # Damage behind the headers of a whole set, such as a failed copy, is seen here.
+    return source
 
 
-def _image_shape(files: Files, size: tuple[int, int] | None, channels: int | None) -> tuple[int, int, int]:
-    height, width, found_channels = _header_shape(files, 0)
-    return (*(size or (height, width)), channels or found_channels)
+def _origin(files: Files, request: Request, first_shape: Shape) -> str:
+    """Where the images come from, and what is done to them."""
+    height, width, channels = first_shape
+    notes = [f"{files.num_ignored:,} other files ignored"] if files.num_ignored else []
+    if request.size not in (None, (height, width)):
+        cropped = "cropped about the centre, " if request.crop == "center" else ""
+        notes.append(f"the first is {height}x{width}; {cropped}resize {request.resize}")
+    if request.channels not in (None, channels):
+        notes.append(f"{CHANNEL_NAMES[channels]} converted to {CHANNEL_NAMES[request.channels]}")
+    return f"{files.path} ({'; '.join(notes)})" if notes else files.path
 
 
-def _check_headers(files: Files, image_shape: tuple[int, int, int]) -> None:
-    count = min(len(files.names), MAX_HEADERS_CHECKED)
-    for index in np.linspace(0, len(files.names) - 1, count).round().astype(int).tolist():
-        images.check_shape(_header_shape(files, index), image_shape, files.where(index))
-
-
-def _header_shape(files: Files, index: int) -> tuple[int, int, int]:
+def header_shape(files: Files, index: int) -> Shape:
+    """The (H, W, C) of an image as its file's header has it."""
     try:
         return images.header_shape(files.head(index), files.where(index))
-    except images.ImageError:  # the header may be longer than the start that was read
+    except ImageError:  # the header may be longer than the start that was read
         return images.header_shape(files.read(index), files.where(index))
+
+
+def _first_shape(files: Files, request: Request) -> Shape:
+    """The shape of the first image, or where images are skipped, of the first that can be used."""
+    transform = request.transform
+    problem = None
+    for index in range(len(files.names)):
+        try:
+            shape = header_shape(files, index)
+            transform.shape(shape, files.where(index))
+            return shape
+        except ImageError as error:
+            problem = problem or error
+            if request.on_error == "raise" or index + 1 == MAX_HEADERS_CHECKED:
+                break
+    raise problem
+
+
+def _check_headers(decoded: DecodedFiles, request: Request) -> None:
+    if request.on_error == "skip":
+        return  # Each is checked when it is read.
+    count = min(len(decoded), MAX_HEADERS_CHECKED)
+    for index in np.linspace(0, len(decoded) - 1, count).round().astype(int).tolist():
+        decoded.check_header(index)

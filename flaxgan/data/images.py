@@ -1,29 +1,49 @@
 """From the bytes of an image file to pixels."""
 
 import io
+import warnings
+import zlib
+from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from flaxgan.data.errors import ImageError
 from flaxgan.data.fields import CHANNEL_NAMES
+from flaxgan.data.transform import Shape, Transform
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
-_CHANNELS_OF_MODE = {"1": 1, "L": 1, "RGB": 3, "RGBA": 4}
-_MODE_OF_CHANNELS = {1: "L", 3: "RGB", 4: "RGBA"}
-_TURNED_ORIENTATIONS = (5, 6, 7, 8)  # values of the EXIF tag below that swap height and width
+# Pillow warns of damaged notes in a file, and of large images; the former do not matter here, the latter are allowed.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_AS_IT_IS = Transform()
+_MODES_OF_16_BITS = ("I;16", "I;16L", "I;16B", "I")
+# What a file's mode becomes; with a transparent colour, RGBA.
+_NATURAL_MODES = {
+    "1": "L",
+    "L": "L",
+    **dict.fromkeys(_MODES_OF_16_BITS, "L"),
+    **dict.fromkeys(("RGB", "RGBX", "P", "CMYK", "YCbCr"), "RGB"),
+    **dict.fromkeys(("RGBA", "LA", "PA"), "RGBA"),
+}
 _ORIENTATION_TAG = 0x0112
+_TURNS = {  # of the values of that tag
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = (5, 6, 7, 8)
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_BIT_DEPTH_OFFSET = 24
 
 
-class ImageError(ValueError):
-    """An image that cannot be used; the message names it and says why."""
-
-
-def header_shape(data: bytes, where: str) -> tuple[int, int, int]:
-    """The shape that `decode` gives, from the start of the file and without decoding pixels.
+def header_shape(data: bytes, where: str) -> Shape:
+    """The shape that `decode` gives without a transform, from the start of the file and without decoding pixels.
 
     Args:
       data: the file's first bytes, at least its header.
@@ -35,49 +55,44 @@ def header_shape(data: bytes, where: str) -> tuple[int, int, int]:
     Raises:
       ImageError: if this is not the start of an image of a supported kind.
     """
-    return _shape(_open(data, where), data, where)
+    return _shape(_open(data, where), where)
 
 
-def decode(data: bytes, where: str, shape: tuple[int, int, int]) -> np.ndarray:
-    """Decodes an image that must have a given shape.
+def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS) -> np.ndarray:
+    """Decodes an image.
 
-    Palettes are applied, two-level images become grey, and the orientation that a camera noted is applied.
+    The orientation that a camera noted is applied. Palettes and CMYK become RGB (CMYK without a colour profile), and
+    two-level images grey. Of 16 bits a channel the upper 8 are kept. Transparency of any kind (LA, a transparent colour
+    or palette) gives RGBA. Of several pictures in one JPEG (MPO) the first one is taken.
 
     Args:
       data: the whole file.
       where: what to call the file in a message.
-      shape: the (H, W, C) that the image must have.
+      transform: what is then done to it.
 
     Returns:
       Pixels, uint8 [H, W, C].
 
     Raises:
-      ImageError: if the file cannot be decoded, is of an unsupported kind, or has another shape.
+      ImageError: if the file cannot be decoded, is of an unsupported kind, or the transform does not take it.
     """
     image = _open(data, where)
-    check_shape(_shape(image, data, where), shape, where)
+    transform.shape(_shape(image, where), where)  # Before a large image of a wrong size is decoded.
+    _check_png_data(data, where)
     try:
-        if "exif" in image.info:
-            image = ImageOps.exif_transpose(image)
-        pixels = np.asarray(image.convert(_MODE_OF_CHANNELS[shape[2]]))
+        image.load()
+        picture = _upright(_natural(image))
     except Exception as error:  # decoders raise anything on damaged bytes
         raise ImageError(f"{where}: the image cannot be decoded; it may be damaged or cut short ({error})") from error
-    return pixels.reshape(shape)
+    return transform.apply_to_picture(picture, where)
 
 
-def check_shape(found: tuple[int, int, int], allowed: tuple[int, int, int], where: str) -> None:
-    """Raises ImageError unless an image has the shape (H, W, C) that the whole set must have."""
-    if found[:2] != allowed[:2]:
+def check_channels(found: int, allowed: int, where: str) -> None:
+    """Raises ImageError unless an image has the channels that the whole set must have."""
+    if found != allowed:
         raise ImageError(
-            f"{where}: the image is {found[0]}x{found[1]} pixels (height x width); allowed: {allowed[0]}x{allowed[1]} "
-            "(data.resolution, or the size of the first image where that is unset). Images are not resized on "
-            "reading: resize the files with any tool, or set data.resolution to the size that all of them have"
-        )
-    if found[2] != allowed[2]:
-        raise ImageError(
-            f"{where}: the image has {_channels(found[2])}; allowed: {_channels(allowed[2])} (data.channels, or the "
-            "channels of the first image where that is unset). Convert the files with any tool, or set data.channels "
-            "to what all of them have"
+            f"{where}: the image has {_channels(found)}; allowed: {_channels(allowed)}, those of the first image. "
+            "data.channels=1, 3 or 4 converts all images to that many"
         )
 
 
@@ -92,25 +107,79 @@ def _open(data: bytes, where: str) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.UnidentifiedImageError as error:
         raise ImageError(f"{where}: not a PNG, JPEG or WebP image, or damaged") from error
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ImageError(
+            f"{where}: the header declares more than {limit:,} pixels; allowed: up to that many"
+        ) from error
     except Exception as error:  # decoders raise anything on damaged bytes
         raise ImageError(f"{where}: the image's header cannot be read ({error})") from error
 
 
-def _shape(image: Image.Image, data: bytes, where: str) -> tuple[int, int, int]:
-    channels = _CHANNELS_OF_MODE.get(image.mode)
-    if image.mode == "P":
-        channels = 4 if "transparency" in image.info else 3
-    if channels is None or _is_16_bit_png(data):
-        kind = "16 bits a channel" if _is_16_bit_png(data) else f"mode {image.mode}"
-        raise ImageError(f"{where}: unsupported kind of image ({kind}); allowed: 8-bit grey, RGB, RGBA or palette")
-    if getattr(image, "is_animated", False):
+def _shape(image: Image.Image, where: str) -> Shape:
+    mode = _natural_mode(image)
+    if mode is None:
+        raise ImageError(f"{where}: unsupported kind of image (mode {image.mode}); allowed: grey, RGB, CMYK or palette")
+    # An MPO file is a JPEG photo with more pictures behind it, such as a preview.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
         raise ImageError(f"{where}: the image is an animation; allowed: still images")
     width, height = image.size
-    if "exif" in image.info and image.getexif().get(_ORIENTATION_TAG) in _TURNED_ORIENTATIONS:
+    if _orientation(image) in _SIDEWAYS:
         width, height = height, width
-    return height, width, channels
+    return height, width, len(mode)
 
 
-def _is_16_bit_png(data: bytes) -> bool:
-    # Pillow opens 16-bit colour as mode RGB and drops the low bytes without a word.
-    return data.startswith(_PNG_SIGNATURE) and data[_PNG_BIT_DEPTH_OFFSET] == 16
+def _natural_mode(image: Image.Image) -> str | None:
+    mode = _NATURAL_MODES.get(image.mode)
+    return "RGBA" if mode and "transparency" in image.info else mode
+
+
+def _natural(image: Image.Image) -> Image.Image:
+    mode = _natural_mode(image)
+    if image.mode in _MODES_OF_16_BITS:
+        return _of_16_bits(image)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _of_16_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    grey = Image.fromarray((values >> 8).astype(np.uint8))
+    if "transparency" not in image.info:
+        return grey
+    opaque = Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8))
+    return Image.merge("RGBA", (grey, grey, grey, opaque))
+
+
+def _orientation(image: Image.Image) -> int:
+    if "exif" not in image.info:
+        return 1
+    try:
+        return image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # a damaged note says nothing, and leaves the pixels as they are
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _check_png_data(data: bytes, where: str) -> None:
+    """Raises ImageError where the checksum of a PNG's pixels is wrong: Pillow reads over it."""
+    for kind, content, checksum in _png_chunks(data):
+        if kind == b"IDAT" and zlib.crc32(content, zlib.crc32(kind)) != checksum:
+            raise ImageError(f"{where}: the image is damaged: the checksum of its pixels is wrong")
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
+    """(kind, content, checksum) of each whole chunk; none if this is no PNG."""
+    position = len(_PNG_SIGNATURE) if data.startswith(_PNG_SIGNATURE) else len(data)
+    while position + 12 <= len(data):
+        end = position + 8 + int.from_bytes(data[position : position + 4])
+        if end + 4 <= len(data):
+            yield (
+                data[position + 4 : position + 8],
+                memoryview(data)[position + 8 : end],
+                int.from_bytes(data[end : end + 4]),
+            )
+        position = end + 4

@@ -1,4 +1,4 @@
-"""Class labels of image files: from dataset.json (the StyleGAN format) or from sub-folders."""
+"""Labels of image files: from dataset.json (the StyleGAN format) or from sub-folders."""
 
 import collections
 import dataclasses
@@ -6,55 +6,57 @@ import json
 
 import numpy as np
 
+from flaxgan.data.request import Request
+
 FILE_NAME = "dataset.json"
 
 _MAX_CLASSES = 1_000_000  # a larger label is an id or a date, not a class
+_MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Labels:
-    """A class for each image.
+    """A label for each image.
 
     Attributes:
-      indices: int32 [M].
-      class_names: a name for each class.
+      values: classes, int32 [M], or vectors, float32 [M, K].
+      class_names: a name for each class, or for each place of the vectors.
     """
 
-    indices: np.ndarray
+    values: np.ndarray
     class_names: tuple[str, ...]
 
 
-def from_json(data: bytes, names: tuple[str, ...], *, num_classes: int | None, where: str) -> Labels | None:
-    """Labels from a file like {"labels": [["a/0.png", 3], ["a/1.png", 0], ...]}.
+def from_json(data: bytes, names: tuple[str, ...], *, request: Request, where: str) -> Labels | None:
+    """Labels from a file like {"labels": [["a/0.png", 3], ["a/1.png", 0], ...]}, with lists of numbers for vectors.
 
     Args:
       data: the file's bytes.
       names: the image files, each of which must have one label.
-      num_classes: the field data.num_classes, which labels must stay below where it is set.
+      request: of classes, which must stay below its num_classes where that is set, or of vectors.
       where: what to call the file in a message.
 
     Returns:
       The labels in the order of `names`; None where "labels" is null, which says that there are none.
 
     Raises:
-      ValueError: if the file is malformed, or does not have one class index for each image.
+      ValueError: if the file is malformed, or does not have one label of that kind for each image.
     """
     pairs = _pairs(data, where)
     if pairs is None:
         return None
-    max_classes = min(num_classes or _MAX_CLASSES, _MAX_CLASSES)
     label_of = {}
     for name, label in pairs:
         if name in label_of:
             raise ValueError(f"{where}: the image {name!r} has more than one label; allowed: one each")
-        label_of[name] = _checked_label(label, max_classes, f"{where}: the image {name!r}")
+        label_of[name] = label
     _check_same_names(label_of.keys(), names, where)
-    indices = np.array([label_of[name] for name in names], np.int32)
-    return Labels(indices, tuple(str(index) for index in range(int(indices.max()) + 1)))
+    found = [(name, label_of[name]) for name in names]
+    return _vectors(found, where) if request.labels == "vectors" else _classes(found, request.num_classes, where)
 
 
 def from_folders(names: tuple[str, ...], where: str) -> Labels | None:
-    """Labels from the first folder in each name, in sorted order.
+    """Classes from the first folder in each name, in sorted order.
 
     A single folder around all images is no class: there are then no labels.
 
@@ -90,8 +92,12 @@ def check_place(names: list[str], where: str) -> None:
         )
 
 
-def check_num_classes(found: Labels | None, num_classes: int | None, where: str) -> None:
-    """Raises ValueError unless the field data.num_classes, where it is set, is that of the labels found."""
+def check(found: Labels | None, request: Request, where: str) -> None:
+    """Raises ValueError unless the labels found are of the kind, and the number, that is asked for."""
+    num_classes = request.num_classes
+    if found is not None and (found.values.ndim > 1) != (request.labels == "vectors"):
+        kind = "vectors" if found.values.ndim > 1 else "classes"
+        raise ValueError(f"data.labels={request.labels!r}, but {where} has {kind}; allowed: {kind!r}")
     if num_classes is None or num_classes == (len(found.class_names) if found else 0):
         return
     if found is None:
@@ -99,10 +105,9 @@ def check_num_classes(found: Labels | None, num_classes: int | None, where: str)
             f"data.num_classes={num_classes}, but {where} has no labels; allowed: 0, or add labels: a {FILE_NAME} "
             '{"labels": [["name.png", 0], ...]} at the top, or (in a folder) one sub-folder for each class'
         )
-    raise ValueError(
-        f"data.num_classes={num_classes}, but {where} has {len(found.class_names)} classes; allowed: "
-        f"{len(found.class_names)}, or 0 to ignore labels"
-    )
+    count = len(found.class_names)
+    has = f"{count} classes" if found.values.ndim == 1 else f"labels of {count} numbers"
+    raise ValueError(f"data.num_classes={num_classes}, but {where} has {has}; allowed: {count}, or 0 to ignore labels")
 
 
 def _pairs(data: bytes, where: str) -> list | None:
@@ -121,22 +126,49 @@ def _pairs(data: bytes, where: str) -> list | None:
     for position, pair in enumerate(pairs):
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)):
             raise ValueError(
-                f'{where}: entry {position} of "labels" is {_short(pair)}, no pair of name and class; {layout}'
+                f'{where}: entry {position} of "labels" is {_short(pair)}, no pair of name and label; {layout}'
             )
     return [(name.replace("\\", "/"), label) for name, label in pairs]
 
 
-def _checked_label(label: object, max_classes: int, image: str) -> int:
-    if isinstance(label, list):
-        raise ValueError(
-            f"{image} has a vector as label ({_short(label)}), which is not supported yet; allowed: a class index. Set "
-            "data.num_classes=0 to ignore labels"
-        )
-    if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < max_classes:
-        raise ValueError(
-            f"{image} has label {_short(label)}; allowed: integers 0 to {max_classes - 1} (data.num_classes)"
-        )
-    return label
+def _classes(found: list[tuple[str, object]], num_classes: int | None, where: str) -> Labels:
+    limit = min(num_classes or _MAX_CLASSES, _MAX_CLASSES)
+    for name, label in found:
+        if isinstance(label, list):
+            raise ValueError(
+                f"{where}: the image {name!r} has a vector as label ({_short(label)}); allowed with "
+                "data.labels='classes': a class index. Set data.labels='vectors', or data.num_classes=0 without labels"
+            )
+        if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < limit:
+            raise ValueError(
+                f"{where}: the image {name!r} has label {_short(label)}; allowed: integers 0 to {limit - 1} "
+                "(data.num_classes)"
+            )
+    indices = np.array([label for _, label in found], np.int32)
+    return Labels(indices, tuple(str(index) for index in range(int(indices.max()) + 1)))
+
+
+def _vectors(found: list[tuple[str, object]], where: str) -> Labels:
+    first_name, first = found[0]
+    for name, label in found:
+        if not (isinstance(label, list) and label and all(map(_is_float32, label))):
+            raise ValueError(
+                f"{where}: the image {name!r} has label {_short(label)}; allowed with data.labels='vectors': a list of "
+                "finite numbers"
+            )
+        if len(label) != len(first):
+            raise ValueError(
+                f"{where}: the image {name!r} has a label of {len(label)} numbers, but {first_name!r} one of "
+                f"{len(first)}; allowed: one length for all"
+            )
+    vectors = np.array([label for _, label in found], np.float32)
+    return Labels(vectors, tuple(str(place) for place in range(len(first))))
+
+
+def _is_float32(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= _MAX_FLOAT32  # not so for NaN
 
 
 def _check_same_names(labelled: collections.abc.Set, names: tuple[str, ...], where: str) -> None:

@@ -45,11 +45,11 @@ def batches(
       num_threads: batches that are read at the same time, one thread each; None is one for each core, at most 16.
 
     Returns:
-      An iterator over {"images": uint8 [B / process_count, H, W, C], "labels": int32 [B / process_count]}; the labels
-      are zeros where the source has none. Its `close` stops the threads.
+      An iterator over {"images": uint8 [B / process_count, H, W, C], "labels": int32 [B / process_count] or float32
+      [B / process_count, K]}; the labels are zeros where the source has none. Its `close` stops the threads.
 
     Raises:
-      ValueError: at once, if an argument is out of range; later, if an image cannot be read, naming it.
+      ValueError: at once, if an argument is out of range; later, naming an image that cannot be used.
     """
     for name, value in (("start", start), ("first_image", first_image)):
         if value < 0:
@@ -83,7 +83,7 @@ def first_images(source: Source, n: int, seed: int) -> tuple[np.ndarray, np.ndar
     """The first n images of the order that `batches` follows, none of them flipped.
 
     Returns:
-      Images, uint8 [n, H, W, C], and labels, int32 [n], zeros without labels.
+      Images, uint8 [n, H, W, C], and labels, int32 [n] or float32 [n, K], zeros without labels.
     """
     return _read(source, order.image_indices(len(source), seed, 0, n))
 
@@ -100,16 +100,18 @@ def by_class(source: Source, rows: int, seed: int) -> tuple[np.ndarray, np.ndarr
       Images, uint8 [rows * num_classes, H, W, C], row after row, and labels, int32 [rows * num_classes].
 
     Raises:
-      ValueError: if the source has no labels.
+      ValueError: if the images have no classes.
     """
-    if source.labels is None:
-        raise ValueError(f"data.num_classes=0: {source.description}; allowed for a grid of classes: labelled images")
+    if source.labels is None or source.labels.ndim > 1:
+        raise ValueError(f"data.labels: {source.description}; allowed for a grid of classes: images of classes")
     shuffled = order.image_indices(len(source), seed, 0, len(source))
     members = [shuffled[source.labels[shuffled] == label] for label in range(source.num_classes)]
     images = np.zeros((rows, source.num_classes, *source.image_shape), np.uint8)
     for label, indices in enumerate(members):
         if len(indices):
-            images[:, label] = _read(source, np.resize(indices, rows))[0]
+            found, found_labels = _read(source, np.resize(indices, rows))
+            usable = np.flatnonzero(found_labels == label)  # A skipped image's successor may be of another class.
+            images[:, label] = found[np.resize(usable, rows)] if len(usable) else 0
     labels = np.tile(np.arange(source.num_classes, dtype=np.int32), rows)
     return images.reshape(-1, *source.image_shape), labels
 
@@ -118,7 +120,7 @@ def all_images(source: Source) -> tuple[np.ndarray, np.ndarray]:
     """All images and labels in the source's order, for sets that fit in memory.
 
     Returns:
-      Images, uint8 [M, H, W, C], and labels, int32 [M], zeros without labels.
+      Images, uint8 [M, H, W, C], and labels, int32 [M] or float32 [M, K], zeros without labels.
     """
     return _read(source, np.arange(len(source)))
 
@@ -153,15 +155,21 @@ def _load(source: Source, chunk: int, *, seed: int, mirror: bool, count: int, of
     first = offset + chunk * count
     indices = order.image_indices(len(source), seed, first, count)
     flips = order.flips(seed, first, count) if mirror else np.zeros(count, bool)
-    images = np.empty((count, *source.image_shape), np.uint8)
+    images, labels = _empty(source, count)
     for row, (index, flip) in enumerate(zip(indices.tolist(), flips.tolist())):
-        image = source.images[index]
+        image, labels[row] = source[index]
         images[row] = image[:, ::-1] if flip else image
-    labels = np.zeros(count, np.int32) if source.labels is None else source.labels[indices]
     return {"images": images, "labels": labels}
 
 
+def _empty(source: Source, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Room for images and labels."""
+    label = source.label(0)
+    return np.empty((count, *source.image_shape), np.uint8), np.empty((count, *np.shape(label)), label.dtype)
+
+
 def _read(source: Source, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    elements = [source[index] for index in indices.tolist()]
-    images, labels = zip(*elements, strict=True)
-    return np.stack(images), np.array(labels, np.int32)
+    images, labels = _empty(source, len(indices))
+    for row, index in enumerate(indices.tolist()):
+        images[row], labels[row] = source[index]
+    return images, labels

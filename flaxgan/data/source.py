@@ -1,9 +1,13 @@
 """What every kind of data looks like to the trainer: a random-access sequence of images and labels."""
 
 import dataclasses
+import itertools
 from typing import Protocol
 
 import numpy as np
+
+from flaxgan.data.errors import ImageError
+from flaxgan.data.skipped import Skipped
 
 
 class Images(Protocol):
@@ -16,15 +20,17 @@ class Images(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """Images of one shape, with or without class labels.
+    """Images of one shape, with or without labels.
 
     Attributes:
-      images: the images, uint8 [H, W, C] each; an array [M, H, W, C] or anything that reads them one by one.
+      images: the images, uint8 [H, W, C] each; an array [M, H, W, C] or anything that reads them one by one, and raises
+        ImageError where it cannot.
       image_shape: (H, W, C) in pixels and channels.
-      labels: class of each image, int32 [M], or None without labels.
-      num_classes: number of classes; 0 without labels.
-      class_names: a name for each class; empty without labels.
+      labels: class of each image, int32 [M], or label vectors, float32 [M, K]; None without labels.
+      num_classes: number of classes, or length K of the vectors; 0 without labels.
+      class_names: a name for each class, or for each place of the vectors; empty without labels.
       description: one line for people: how many images of which shape come from where.
+      skipped: takes note of images that cannot be used, which are then replaced; None raises their errors.
     """
 
     images: Images
@@ -33,18 +39,40 @@ class Source:
     num_classes: int
     class_names: tuple[str, ...]
     description: str
+    skipped: Skipped | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.int32]:
-        """The image, uint8 [H, W, C], and its label, which is 0 without labels."""
-        label = np.int32(0) if self.labels is None else self.labels[index]
-        return self.images[index], label
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """The image, uint8 [H, W, C], and its label, int32 [] or float32 [K], which is 0 without labels.
+
+        Where images that cannot be used are skipped, this is the image and label of the next one in the set's order
+        that can be used, from the first one on after the last.
+
+        Raises:
+          ImageError: if the image, or with skipping every image, cannot be used.
+        """
+        if self.skipped is None:
+            return self.images[index], self.label(index)
+        for candidate in itertools.chain(range(index, len(self)), range(index)):
+            if candidate in self.skipped:
+                continue
+            try:
+                return self.images[candidate], self.label(candidate)
+            except ImageError as error:
+                self.skipped.note(candidate, error)
+        raise ImageError(f"no image can be used. {self.skipped.summary()}")
+
+    def label(self, index: int) -> np.ndarray:
+        """The label of an image, int32 [] or float32 [K]; 0 without labels."""
+        return np.int32(0) if self.labels is None else self.labels[index]
 
 
-def describe(count: int, image_shape: tuple[int, int, int], num_classes: int, origin: str) -> str:
-    """The description of a source: count, shape, classes and origin."""
+def describe(
+    count: int, image_shape: tuple[int, int, int], num_classes: int, origin: str, *, labels: str = "classes"
+) -> str:
+    """The description of a source: count, shape, labels (of a kind, see `Request`) and origin."""
     height, width, channels = image_shape
-    classes = f"{num_classes:,} classes" if num_classes else "no labels"
-    return f"{count:,} images of {height}x{width}x{channels}, {classes}, from {origin}"
+    kind = f"{num_classes:,} classes" if labels == "classes" else f"labels of {num_classes:,} numbers"
+    return f"{count:,} images of {height}x{width}x{channels}, {kind if num_classes else 'no labels'}, from {origin}"

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from flaxgan import lookup
 from flaxgan.config import Config, DataConfig
 from flaxgan.data import open_source, pipeline
+from flaxgan.data.request import Request
 from flaxgan.data.source import Source
 from flaxgan.train import checkpoint, devices, hosts, measures, run_folder, standing, transfer
 from flaxgan.train import compile as compilation
@@ -79,9 +80,9 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
 
 
 def _open(data: DataConfig) -> Source:
-    shape = {"resolution": data.resolution, "channels": data.channels, "num_classes": data.num_classes}
+    wanted = {field.name: vars(data)[field.name] for field in dataclasses.fields(Request)}
     try:
-        return open_source(data.source, data.path, **shape)
+        return open_source(data.source, data.path, **wanted)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}\n{data.hint}".strip()) from error
 

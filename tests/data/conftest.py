@@ -57,17 +57,17 @@ def make_images():
 
 @pytest.fixture(params=["folder", "zip"])
 def opened(request, tmp_path):
-    """A function (contents, labels=None, **fields) -> Source that writes the files and opens them, in both forms."""
+    """A function (contents, labels=None, **wanted) -> Source that writes the files and opens them, in both forms."""
 
-    def write_and_open(contents, labels=None, *, resolution=None, channels=None, num_classes=None):
+    def write_and_open(contents, labels=None, /, **wanted):
         path = tmp_path / f"set.{request.param}"
         writer = {"folder": write_folder, "zip": write_zip}[request.param]
         writer(path, contents, labels)
-        return open_source(request.param, path, resolution=resolution, channels=channels, num_classes=num_classes)
+        return open_source(request.param, path, **wanted)
 
     return write_and_open
 
 
 @pytest.fixture
 def digits():
-    return open_source("digits", "", resolution=None, channels=None, num_classes=None)
+    return open_source("digits", "")

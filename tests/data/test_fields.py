@@ -13,7 +13,7 @@ def test_height_width(given, sides):
 @pytest.mark.parametrize("channels", [2, 5, "RGB"])
 def test_files_have_one_three_or_four_channels(channels):
     with pytest.raises(ValueError, match=r"data\.channels=.*allowed: 1 \(grey\), 3 \(RGB\), 4 \(RGBA\)"):
-        fields.check_all(None, channels, None)
+        fields.check_image_channels(channels)
 
 
 @pytest.mark.parametrize("path", ["", None])

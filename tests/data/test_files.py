@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from flaxgan.data import files, images
+from flaxgan.data.transform import Transform
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -74,9 +75,68 @@ def test_size_that_is_not_the_one_asked_for(opened, make_images):
         opened(make_images(2, width=12)[0], resolution=8)
 
 
-def test_channels_that_are_not_those_asked_for(opened, make_images):
-    with pytest.raises(ValueError, match=r"0\.png: .*1 channel \(grey\); allowed: 3 channels \(RGB\) \(data\.channels"):
-        opened(make_images(2, channels=1)[0], channels=3)
+def test_channels_asked_for_are_converted_to_and_the_description_says_so(opened, make_images):
+    contents, pixels = make_images(2, channels=1)
+    source = opened(contents, channels=3)
+    assert source.image_shape == (8, 8, 3) and "(grey converted to RGB)" in source.description
+    np.testing.assert_array_equal(source[1][0], np.repeat(pixels[1], 3, axis=2))
+
+
+def test_images_of_any_size_and_kind_become_one_shape(opened, make_images):
+    contents = {
+        "0.png": make_images(1, height=20, width=30)[0]["0.png"],
+        "1.png": make_images(1, height=9, width=8, channels=1)[0]["0.png"],
+        "2.png": make_images(1, height=50, width=3, channels=4)[0]["0.png"],
+    }
+    wanted = {"resolution": (8, 12), "channels": 3, "crop": "center", "resize": "lanczos"}
+    source = opened(contents, **wanted)
+    notes = "the first is 20x30; cropped about the centre, resize lanczos"
+    assert source.image_shape == (8, 12, 3) and notes in source.description
+    transform = Transform((8, 12), 3, "center", "lanczos")
+    for index, data in enumerate(contents.values()):
+        np.testing.assert_array_equal(source[index][0], images.decode(data, "x", transform))
+
+
+def test_label_vectors(opened, make_images):
+    source = opened(make_images(2)[0], [["1.png", [0, 0.5]], ["0.png", [1, -1]]], labels="vectors", num_classes=2)
+    np.testing.assert_array_equal(source.labels, [[1, -1], [0, 0.5]])
+    assert source.num_classes == 2 and source[1][1].dtype == np.float32 and "labels of 2 numbers" in source.description
+
+
+def spoilt(make_images, bad: dict[str, bytes], count: int = 6) -> tuple[dict[str, bytes], np.ndarray]:
+    contents, pixels = make_images(count)
+    return {**contents, **bad}, pixels
+
+
+BAD = {"2.png": b"", "3.png": b"no image", "0.png": b"x"}
+
+
+def test_skipped_image_is_replaced_by_the_next_with_its_label_and_counted(opened, make_images, caplog):
+    contents, pixels = spoilt(make_images, BAD)
+    labels = [[f"{index}.png", index] for index in range(6)]
+    source = opened(contents, labels, on_error="skip")
+    for index, used in enumerate([1, 1, 4, 4, 4, 5]):
+        image, label = source[index]
+        np.testing.assert_array_equal(image, pixels[used])
+        assert label == used
+    assert len(source.skipped) == 3 and len(caplog.messages) == 3
+    assert any("2.png: the file is empty" in message for message in caplog.messages)
+    assert source.skipped.summary().startswith("3 images could not be used, and were replaced by the next one")
+    assert source.skipped.summary().index("0.png") < source.skipped.summary().index("2.png")
+
+
+def test_the_last_image_is_replaced_by_the_first(opened, make_images):
+    contents, pixels = spoilt(make_images, {"5.png": make_images(1, width=9)[0]["0.png"]})  # of a wrong size
+    source = opened(contents, on_error="skip", resolution=8)
+    np.testing.assert_array_equal(source[5][0], pixels[0])
+
+
+def test_skipping_stops_where_no_image_can_be_used(opened, make_images):
+    contents = {f"{index}.png": data[:70] for index, data in enumerate(make_images(3)[0].values())}
+    with pytest.raises(images.ImageError, match=r"no image can be used. 3 images could not .*\n.*0\.png"):
+        opened(contents, on_error="skip")
+    with pytest.raises(images.ImageError, match=r"0\.png: the image is 8x8"):
+        opened(make_images(3)[0], on_error="skip", resolution=16)
 
 
 @pytest.mark.parametrize("shape, field", [({"width": 12}, "resolution"), ({"channels": 4}, "channels")])

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from flaxgan.data import labels
+from flaxgan.data.request import Request
 
 NAMES = ("a/0.png", "a/1.png", "b/2.png")
 
 
-def parse(content, num_classes=None):
+def parse(content, **wanted):
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return labels.from_json(data, NAMES, num_classes=num_classes, where="set/dataset.json")
+    return labels.from_json(data, NAMES, request=Request(**wanted), where="set/dataset.json")
 
 
 def pairs(*values):
@@ -19,8 +20,8 @@ def pairs(*values):
 
 def test_labels_follow_the_names_and_not_the_file():
     found = parse({"labels": [["b/2.png", 0], ["a\\1.png", 3], ["a/0.png", 1]]})
-    assert found.indices.dtype == np.int32
-    np.testing.assert_array_equal(found.indices, [1, 3, 0])
+    assert found.values.dtype == np.int32
+    np.testing.assert_array_equal(found.values, [1, 3, 0])
     assert found.class_names == ("0", "1", "2", "3")
 
 
@@ -53,7 +54,10 @@ def test_null_says_that_there_are_no_labels():
         (pairs(0, "cat", 2), "'a/1.png' has label 'cat'; allowed: integers"),
         (pairs(0, None, 2), "'a/1.png' has label None; allowed: integers"),
         (pairs(0, 10**12, 2), "'a/1.png' has label 1000000000000; allowed: integers 0 to 999999"),
-        (pairs(0, [0.1, 0.9], 2), r"'a/1.png' has a vector as label \(\[0.1, 0.9\]\), which is not supported yet"),
+        (
+            pairs(0, [0.1, 0.9], 2),
+            r"'a/1.png' has a vector as label \(\[0.1, 0.9\]\); allowed with data.labels='cl",
+        ),
     ],
 )
 def test_unusable_file_is_named_with_the_problem(content, problem):
@@ -77,8 +81,8 @@ def test_long_values_are_shortened_in_messages():
 
 def test_folders_are_classes_in_sorted_order():
     found = labels.from_folders(("cat/0.png", "ant/x/1.png", "bee/2.png", "ant/3.png"), "set")
-    np.testing.assert_array_equal(found.indices, [2, 0, 1, 0])
-    assert found.indices.dtype == np.int32
+    np.testing.assert_array_equal(found.values, [2, 0, 1, 0])
+    assert found.values.dtype == np.int32
     assert found.class_names == ("ant", "bee", "cat")
 
 
@@ -97,9 +101,39 @@ def test_images_beside_class_folders_are_refused():
 def test_num_classes_must_agree():
     found = labels.Labels(np.array([0, 1], np.int32), ("0", "1"))
     for allowed in (None, 2):
-        labels.check_num_classes(found, allowed, "set")
-    labels.check_num_classes(None, 0, "set")
+        labels.check(found, Request(num_classes=allowed), "set")
+    labels.check(None, Request(num_classes=0), "set")
     with pytest.raises(ValueError, match=r"data\.num_classes=3, but set has 2 classes; allowed: 2, or 0"):
-        labels.check_num_classes(found, 3, "set")
+        labels.check(found, Request(num_classes=3), "set")
     with pytest.raises(ValueError, match=r"data\.num_classes=3, but set has no labels; allowed: 0, or add labels"):
-        labels.check_num_classes(None, 3, "set")
+        labels.check(None, Request(num_classes=3), "set")
+
+
+def test_vectors_follow_the_names():
+    found = parse({"labels": [["b/2.png", [0, 1]], ["a/1.png", [0.5, -2]], ["a/0.png", [1e-3, 1]]]}, labels="vectors")
+    assert found.values.dtype == np.float32 and found.class_names == ("0", "1")
+    np.testing.assert_array_equal(found.values, np.array([[1e-3, 1], [0.5, -2], [0, 1]], np.float32))
+    labels.check(found, Request(num_classes=2, labels="vectors"), "set")
+    with pytest.raises(ValueError, match=r"data\.num_classes=3, but set has labels of 2 numbers; allowed: 2, or 0"):
+        labels.check(found, Request(num_classes=3, labels="vectors"), "set")
+    with pytest.raises(ValueError, match=r"data\.labels='classes', but set has vectors; allowed: 'vectors'"):
+        labels.check(found, Request(num_classes=2), "set")
+
+
+@pytest.mark.parametrize(
+    "label",
+    [1, [], [True, 0], ["1", 0], [None, 0], [[1], 0], [float("nan"), 0], [1e999, 0], [1e39, 0], [10**400, 0]],
+)
+def test_what_is_no_vector(label):
+    with pytest.raises(ValueError, match=r"dataset\.json: the image 'a/1\.png' has label .*a list of finite numbers"):
+        parse(pairs([0, 1], label, [1, 1]), labels="vectors")
+
+
+def test_vectors_have_one_length():
+    with pytest.raises(ValueError, match=r"'b/2\.png' has a label of 3 numbers, but 'a/0\.png' one of 2"):
+        parse(pairs([0, 1], [1, 1], [1, 1, 1]), labels="vectors")
+
+
+def test_classes_of_folders_are_no_vectors():
+    with pytest.raises(ValueError, match=r"data\.labels='vectors', but set has classes; allowed: 'classes'"):
+        labels.check(labels.from_folders(("a/0.png", "b/1.png"), "set"), Request(labels="vectors"), "set")

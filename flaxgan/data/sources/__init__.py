@@ -1,1 +1,1 @@
-"""One module per kind of data, each with `open(path, *, resolution, channels, num_classes) -> Source`."""
+"""One module per kind of data, each with `open(path, request: Request) -> Source`."""

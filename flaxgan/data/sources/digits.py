@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from flaxgan.data import fields
+from flaxgan.data.request import Request
 from flaxgan.data.source import Source, describe
 
 DEFAULT_RESOLUTION_PX = 16
@@ -14,44 +15,42 @@ NUM_CLASSES = 10
 _MAX_INK = 16  # the set's own range is 0 to 16
 
 
-def open(
-    path: str | os.PathLike[str],
-    *,
-    resolution: int | tuple[int, int] | None,
-    channels: int | None,
-    num_classes: int | None,
-) -> Source:
+def open(path: str | os.PathLike[str], request: Request) -> Source:
     """Opens the digits; see `flaxgan.data.open_source`.
 
     Args:
       path: must be empty.
-      resolution: pixels; the 8x8 originals are resized to it with a bicubic filter. None is 16.
-      channels: 1 or None.
-      num_classes: 10 or None, or 0 to ignore labels.
+      request: of resolution R or HxW, to which the 8x8 originals are resized with a bicubic filter (None is 16); with 1
+        channel or None; of 10 classes or None, or 0 to ignore labels. Label vectors are one-hot. There is nothing to
+        crop, and no other filter.
 
     Returns:
       The source: white ink on black.
     """
     fields.check_no_path(path, "digits")
-    height, width = fields.height_width(resolution) or (DEFAULT_RESOLUTION_PX, DEFAULT_RESOLUTION_PX)
-    if channels not in (None, 1):
-        raise ValueError(f"data.channels={channels!r}; allowed for data.source='digits': 1 (grey), or None")
-    if num_classes not in (None, 0, NUM_CLASSES):
-        raise ValueError(f"data.num_classes={num_classes!r}; allowed for data.source='digits': 10, 0 or None")
+    fields.check_not_transformed(request.crop, request.resize, "digits")
+    height, width = request.size or (DEFAULT_RESOLUTION_PX, DEFAULT_RESOLUTION_PX)
+    if request.channels not in (None, 1):
+        raise ValueError(f"data.channels={request.channels!r}; allowed for data.source='digits': 1 (grey), or None")
+    if request.num_classes not in (None, 0, NUM_CLASSES):
+        raise ValueError(f"data.num_classes={request.num_classes!r}; allowed for data.source='digits': 10, 0 or None")
 
     from sklearn.datasets import load_digits  # slow to import, and only this source needs it
 
     digits = load_digits()
     images = np.stack([_resized(image, height, width) for image in digits.images])
     images.setflags(write=False)
-    count = 0 if num_classes == 0 else NUM_CLASSES
+    count = 0 if request.num_classes == 0 else NUM_CLASSES
+    classes = digits.target.astype(np.int32)
+    found_labels = classes if request.labels == "classes" else np.eye(NUM_CLASSES, dtype=np.float32)[classes]
+    origin = "scikit-learn's handwritten digits"
     return Source(
         images=images,
         image_shape=images.shape[1:],
-        labels=digits.target.astype(np.int32) if count else None,
+        labels=found_labels if count else None,
         num_classes=count,
         class_names=tuple(str(index) for index in range(count)),
-        description=describe(len(images), images.shape[1:], count, "scikit-learn's handwritten digits"),
+        description=describe(len(images), images.shape[1:], count, origin, labels=request.labels),
     )
 
 

@@ -5,30 +5,25 @@ import os
 from pathlib import Path
 
 from flaxgan.data import fields, files, labels
-from flaxgan.data.images import ImageError
+from flaxgan.data.errors import StorageError
+from flaxgan.data.request import Request
 from flaxgan.data.source import Source
 
 LAYOUT = (
-    "data.source='folder' reads a folder of PNG, JPEG or WebP images that all have one size. Sub-folders are classes, "
+    "data.source='folder' reads a folder of PNG, JPEG or WebP images. Sub-folders are classes, "
     'or a dataset.json at the top holds {"labels": [["name.png", 0], ...]}'
 )
 
 _HEAD_BYTES = 1 << 16
 
 
-def open(
-    path: str | os.PathLike[str],
-    *,
-    resolution: int | tuple[int, int] | None,
-    channels: int | None,
-    num_classes: int | None,
-) -> Source:
+def open(path: str | os.PathLike[str], request: Request) -> Source:
     """Opens a folder of images; see `flaxgan.data.open_source`.
 
     Images deeper than one level belong to the class of their first folder. Hidden files and files that are no images
     are ignored; so are sub-folders without images.
     """
-    fields.check_all(resolution, channels, num_classes)
+    fields.check_image_channels(request.channels)
     root = fields.existing_path(path, LAYOUT)
     if not root.is_dir():
         raise ValueError(f"data.path={os.fspath(path)!r} is a file (data.source='zip' reads ZIP archives). {LAYOUT}")
@@ -39,10 +34,10 @@ def open(
         raise ValueError(f"data.path={os.fspath(path)!r} has no images ({found}). {LAYOUT}")
     listing = FolderFiles(path=str(root), names=names, num_ignored=num_ignored)
     found_labels = None
-    if num_classes != 0:
+    if request.num_classes != 0:
         labels.check_place(all_names, str(root))
-        found_labels = _labels(root, names, num_classes)
-    return files.open_files(listing, found_labels, resolution=resolution, channels=channels, num_classes=num_classes)
+        found_labels = _labels(root, names, request)
+    return files.open_files(listing, found_labels, request)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,13 +63,13 @@ def _read(path: str, limit_bytes: int = -1) -> bytes:
         with Path(path).open("rb") as file:
             return file.read(limit_bytes)
     except OSError as error:
-        raise ImageError(f"{path}: the file cannot be read ({error.strerror})") from error
+        raise StorageError(f"{path}: the file cannot be read ({error.strerror})") from error
 
 
-def _labels(root: Path, names: tuple[str, ...], num_classes: int | None) -> labels.Labels | None:
+def _labels(root: Path, names: tuple[str, ...], request: Request) -> labels.Labels | None:
     path = str(root / labels.FILE_NAME)
     if os.path.exists(path):
-        return labels.from_json(_read(path), names, num_classes=num_classes, where=path)
+        return labels.from_json(_read(path), names, request=request, where=path)
     return labels.from_folders(names, str(root))
 
 

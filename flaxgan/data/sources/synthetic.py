@@ -6,47 +6,49 @@ import os
 import numpy as np
 
 from flaxgan.data import fields
+from flaxgan.data.request import Request
 from flaxgan.data.source import Source, describe
 
 NUM_IMAGES = 10_000
 DEFAULT_CHANNELS = 3
 
 
-def open(
-    path: str | os.PathLike[str],
-    *,
-    resolution: int | tuple[int, int] | None,
-    channels: int | None,
-    num_classes: int | None,
-) -> Source:
+def open(path: str | os.PathLike[str], request: Request) -> Source:
     """Opens the synthetic set; see `flaxgan.data.open_source`.
 
     Args:
       path: must be empty.
-      resolution: pixels; must be set.
-      channels: any positive number; None is 3.
-      num_classes: any number; image i has label i modulo num_classes. None is 0.
+      request: of a resolution, which must be set; of any positive number of channels (None is 3) and of any number of
+        classes (None is 0): image i has label i modulo their number, or as a vector the bits of i. There is nothing to
+        crop or to resize.
 
     Returns:
       The source: 10,000 images of uniform noise.
     """
     fields.check_no_path(path, "synthetic")
-    fields.check_num_classes(num_classes)
-    size = fields.height_width(resolution)
+    fields.check_not_transformed(request.crop, request.resize, "synthetic")
+    size, channels = request.size, request.channels
     if size is None:
         raise ValueError("data.resolution=None; allowed for data.source='synthetic': a number of pixels or a pair")
     if channels is not None and not (isinstance(channels, int) and channels > 0):
         raise ValueError(f"data.channels={channels!r}; allowed for data.source='synthetic': a positive number or None")
     image_shape = (*size, channels or DEFAULT_CHANNELS)
-    count = num_classes or 0
+    count = request.num_classes or 0
     return Source(
         images=NoiseImages(image_shape),
         image_shape=image_shape,
-        labels=np.arange(NUM_IMAGES, dtype=np.int32) % count if count else None,
+        labels=_labels(count, request.labels) if count else None,
         num_classes=count,
         class_names=tuple(str(index) for index in range(count)),
-        description=describe(NUM_IMAGES, image_shape, count, "a random generator"),
+        description=describe(NUM_IMAGES, image_shape, count, "a random generator", labels=request.labels),
     )
+
+
+def _labels(count: int, kind: str) -> np.ndarray:
+    indices = np.arange(NUM_IMAGES, dtype=np.int32)
+    if kind == "classes":
+        return indices % count
+    return ((indices[:, np.newaxis] >> np.minimum(np.arange(count), 31)) & 1).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)

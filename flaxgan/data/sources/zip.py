@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from flaxgan.data import fields, files, labels
-from flaxgan.data.images import ImageError
+from flaxgan.data.errors import ImageError, StorageError
+from flaxgan.data.request import Request
 from flaxgan.data.source import Source
 
 LAYOUT = (
@@ -28,19 +29,13 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of the 
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 
 
-def open(
-    path: str | os.PathLike[str],
-    *,
-    resolution: int | tuple[int, int] | None,
-    channels: int | None,
-    num_classes: int | None,
-) -> Source:
+def open(path: str | os.PathLike[str], request: Request) -> Source:
     """Opens a ZIP archive of images; see `flaxgan.data.open_source`.
 
     Folders inside the archive are no classes: labels come from dataset.json alone, as in the StyleGAN format. Hidden
     files and files that are no images are ignored.
     """
-    fields.check_all(resolution, channels, num_classes)
+    fields.check_image_channels(request.channels)
     absolute = fields.existing_path(path, LAYOUT)
     if not absolute.is_file():
         raise ValueError(f"data.path={os.fspath(path)!r} is a folder (data.source='folder' reads those). {LAYOUT}")
@@ -48,8 +43,8 @@ def open(
     if not archive.names:
         found = f"{archive.num_ignored:,} other files" if archive.num_ignored else "it is empty"
         raise ValueError(f"data.path={os.fspath(path)!r} has no images ({found}). {LAYOUT}")
-    found_labels = None if num_classes == 0 else _labels(archive, num_classes)
-    return files.open_files(archive, found_labels, resolution=resolution, channels=channels, num_classes=num_classes)
+    found_labels = None if request.num_classes == 0 else _labels(archive, request)
+    return files.open_files(archive, found_labels, request)
 
 
 class Entry(NamedTuple):
@@ -111,7 +106,7 @@ class ZipFiles:
         try:
             data = os.pread(self._descriptor, count, offset)
         except OSError as error:
-            raise ImageError(f"{where}: cannot be read from the archive ({error})") from error
+            raise StorageError(f"{where}: cannot be read from the archive ({error})") from error
         if len(data) < count:
             raise ImageError(f"{where}: the archive ends before the file does; it may have been cut short")
         return data
@@ -175,9 +170,9 @@ def _inflated(data: bytes, max_bytes: int, where: str) -> bytes:
         raise ImageError(f"{where}: the archive is damaged ({error})") from error
 
 
-def _labels(archive: ZipFiles, num_classes: int | None) -> labels.Labels | None:
+def _labels(archive: ZipFiles, request: Request) -> labels.Labels | None:
     data = archive.read_labels()
     if data is None:
         return None
     where = f"{archive.path}: {labels.FILE_NAME}"
-    return labels.from_json(data, archive.names, num_classes=num_classes, where=where)
+    return labels.from_json(data, archive.names, request=request, where=where)

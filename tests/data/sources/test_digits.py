@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from flaxgan.data.request import Request
 from flaxgan.data.sources import digits
 
 UNSET = {"resolution": None, "channels": None, "num_classes": None}
 
 
 def test_digits_at_their_default_size():
-    source = digits.open("", **UNSET)
+    source = digits.open("", Request(**UNSET))
     assert len(source) == 1797 and source.image_shape == (16, 16, 1)
     assert source.num_classes == 10 and source.class_names == tuple("0123456789")
     np.testing.assert_array_equal(source.labels, load_digits().target)
@@ -19,29 +20,29 @@ def test_digits_at_their_default_size():
 
 
 def test_native_size_is_the_original_scaled_to_bytes():
-    source = digits.open("", resolution=8, channels=1, num_classes=10)
+    source = digits.open("", Request(resolution=8, channels=1, num_classes=10))
     np.testing.assert_array_equal(np.stack(source.images)[..., 0], np.rint(load_digits().images * (255 / 16)))
 
 
 def test_enlarging_keeps_ink_and_is_smooth():
-    original = digits.open("", **{**UNSET, "resolution": 8}).images.astype(float)
-    enlarged = digits.open("", **{**UNSET, "resolution": 32}).images.astype(float)
+    original = digits.open("", Request(**{**UNSET, "resolution": 8})).images.astype(float)
+    enlarged = digits.open("", Request(**{**UNSET, "resolution": 32})).images.astype(float)
     np.testing.assert_allclose(enlarged.mean((1, 2)), original.mean((1, 2)), atol=6)
     steps = lambda images: np.abs(np.diff(images, axis=2)).max()
     assert steps(enlarged) < 0.5 * steps(original)
 
 
 def test_non_square():
-    assert digits.open("", **{**UNSET, "resolution": (16, 24)}).image_shape == (16, 24, 1)
+    assert digits.open("", Request(**{**UNSET, "resolution": (16, 24)})).image_shape == (16, 24, 1)
 
 
 def test_images_cannot_be_changed_by_accident():
     with pytest.raises(ValueError, match="read-only"):
-        digits.open("", **UNSET)[0][0][0] = 1
+        digits.open("", Request(**UNSET))[0][0][0] = 1
 
 
 def test_labels_can_be_ignored():
-    source = digits.open("", **{**UNSET, "num_classes": 0})
+    source = digits.open("", Request(**{**UNSET, "num_classes": 0}))
     assert source.labels is None and source.num_classes == 0 and source[3][1] == 0
 
 
@@ -50,11 +51,11 @@ def test_labels_can_be_ignored():
 )
 def test_what_digits_do_not_have(field, value, allowed):
     with pytest.raises(ValueError, match=rf"data\.{field}={value}; allowed for data\.source='digits': {allowed}"):
-        digits.open("", **{**UNSET, field: value})
+        digits.open("", Request(**{**UNSET, field: value}))
 
 
 def test_path_must_be_empty():
     with pytest.raises(
         ValueError, match=r"data\.path='/data', but data\.source='digits' reads no files; allowed: empty"
     ):
-        digits.open("/data", **UNSET)
+        digits.open("/data", Request(**UNSET))
