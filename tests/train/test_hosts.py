@@ -1,6 +1,7 @@
 import contextlib
 import json
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -75,8 +76,16 @@ def test_two_processes_killed_and_started_again_end_like_two_that_were_not(tmp_p
             process.send_signal(signal.SIGKILL)
             process.wait()
     latest = int(checkpoint.locate(killed).name)
+    alone = tmp_path / "alone"
+    shutil.copytree(killed, alone)
     assert f"at step {latest}" in _finished(killed)[0]
     assert _state(killed) == _state(tmp_path / "whole")
+
+    # One process with one device goes on from there, too: the same losses, but for the order of sums.
+    outcome = tiny_runs.train(["--config", str(RECIPE), "--workdir", str(alone)])
+    assert outcome.code == 0 and f"at step {latest}" in outcome.out, outcome.err
+    for one, two in zip(_state(alone)[1], _state(killed)[1], strict=True):
+        np.testing.assert_allclose(list(one.values()), list(two.values()), rtol=2e-3)
 
 
 def test_a_stop_that_one_process_is_asked_for_is_agreed_on(tmp_path):
