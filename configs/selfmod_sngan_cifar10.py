@@ -1,0 +1,99 @@
+"""SELF-MOD on the ResNet generator, with a spectrally normalized discriminator, on CIFAR-10 at 32x32, unconditional.
+
+Paper:      Chen et al. 2019, "On Self Modulation for Generative Adversarial Networks"; the settings are those of
+            compare_gan, the authors' code, in its example of the ResNet on CIFAR-10.
+Command:    python train.py --config configs/selfmod_sngan_cifar10.py --config.data.path=cifar10.zip
+Data:       the 50,000 training images, as a ZIP of images or (data.source=folder) a folder of them.
+Hardware:   1 GPU or TPU core.
+Published:  no score is quoted here: the paper's are the best of many settings.
+Reproduced: not reproduced by this project.
+
+Variants: `plain`, the same with batch normalization instead, which the paper compares with; `tiny` and `tiny_plain`,
+small networks of both on 16x16 digits, minutes on 2 CPU cores.
+"""
+
+import dataclasses
+
+from flaxgan.config import Config, DataConfig, EmaConfig, OptimizerConfig
+
+HOW_TO_GET_CIFAR10 = """\
+CIFAR-10 is at https://www.cs.toronto.edu/~kriz/cifar.html. Write its 50,000 training images as PNG files into one
+folder, and train with
+    --config.data.source=folder --config.data.path=FOLDER
+or put them into one uncompressed ZIP file:
+    --config.data.path=.../cifar10.zip"""
+
+VARIANTS = ("", "plain", "tiny", "tiny_plain")
+
+
+def get_config(variant: str = "") -> Config:
+    """Batch 64, 5 D steps for a G step, 40,000 G steps, the non-saturating loss; or a variant of that."""
+    if variant not in VARIANTS:
+        raise ValueError(f"variant: found {variant!r}, allowed: {', '.join(VARIANTS[1:])}, or none")
+    adam = OptimizerConfig(learning_rate=0.0002, b1=0.5, b2=0.999)
+    config = Config(
+        network={
+            "name": "selfmod",
+            "base": "resnet",
+            "g_channels": 256,
+            "g_channels_max": 256,
+            "d_channels": 128,
+            "d_channels_max": 128,
+            "d_levels": 2,
+            "d_flat_blocks": 2,
+            "norm_eps": 1e-5,
+            "norm_momentum": 0.1,
+        },
+        data=DataConfig(source="zip", path="datasets/cifar10.zip", resolution=32, hint=HOW_TO_GET_CIFAR10),
+        batch_size=64,
+        d_steps=5,
+        total_kimg=40 * 5 * 64,
+        snapshot_kimg=400,
+        loss="non_saturating",
+        update_order="d_g",
+        g_optimizer=adam,
+        d_optimizer=adam,
+        ema=EmaConfig(half_life_kimg=0.0),
+        accelerator="gpu_or_tpu",
+    )
+    config = _tiny(config) if variant.startswith("tiny") else config
+    return _plain(config) if variant.endswith("plain") else config
+
+
+def _tiny(config: Config) -> Config:
+    """About 0.1 M parameters in each network, 96 kimg of unlabelled digits, 2 D steps for a G step."""
+    adam = dataclasses.replace(config.d_optimizer, learning_rate=0.001)
+    widths = {"g_channels": 32, "g_channels_max": 32, "d_channels": 32, "d_channels_max": 32, "d_flat_blocks": 1}
+    return dataclasses.replace(
+        config,
+        network={**config.network, "z_dim": 64, **widths},
+        data=DataConfig(source="digits", resolution=16, channels=1),
+        batch_size=16,
+        g_batch_size=32,
+        d_steps=2,
+        total_kimg=96,
+        snapshot_kimg=16,
+        tick_kimg=2,
+        g_optimizer=adam,
+        d_optimizer=adam,
+        ema=EmaConfig(half_life_kimg=1.0, rampup=0.05),
+        accelerator="any",
+    )
+
+
+def _plain(config: Config) -> Config:
+    """The family `resnet` in the form that `selfmod` builds on."""
+    network = {
+        **config.network,
+        "name": "resnet",
+        "upsampling": "zeros",
+        "shortcut_kernel": 3,
+        "pooling": "mean",
+        "d_wide": True,
+        "d_activated_input": True,
+        "initializer": "normal",
+        "spectral_from_input": True,
+        "norm_unbiased": False,
+    }
+    del network["base"]
+    return dataclasses.replace(config, network=network)
