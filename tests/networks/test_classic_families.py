@@ -20,7 +20,6 @@ FAMILIES = {
     "selfmod_resnet": functools.partial(selfmod.build, **WIDTHS, base="resnet"),
 }
 EVERY_FAMILY = pytest.mark.parametrize("family", FAMILIES)
-TWO_FAMILIES = pytest.mark.parametrize("family", ["sndcgan", "selfmod_resnet"])  # Where compiling takes the time.
 KEY = jax.random.key(0)
 Z = jax.random.normal(jax.random.key(1), (3, 5))
 LABELS = jnp.array([0, 1, 0])
@@ -66,7 +65,7 @@ def test_equal_fields_make_equal_networks(family):
     assert hash(build().generator) == hash(build().generator)
 
 
-@TWO_FAMILIES
+@pytest.mark.parametrize("family", ["selfmod_resnet"])  # Compiling takes the time; tests/parity has the others.
 def test_every_parameter_of_both_networks_has_a_gradient(family):
     """Through images, logits and, as by R1, the gradient of the logits; labels count in both networks."""
     gan = FAMILIES[family](image_shape=(8, 8, 1), num_classes=2)
@@ -92,7 +91,7 @@ def test_every_parameter_of_both_networks_has_a_gradient(family):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradients))
 
 
-@TWO_FAMILIES
+@pytest.mark.parametrize("family", ["sndcgan", "selfmod_resnet"])
 def test_modes_and_labels(family):
     """Evaluation changes no state; training changes it, and what it gives; labels change images and logits."""
     gan = FAMILIES[family](image_shape=(8, 8, 1), num_classes=2)

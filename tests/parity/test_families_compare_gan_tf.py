@@ -47,7 +47,7 @@ def run_linear(case: Case):
 @suite.kind("conv*", inputs=INPUTS)
 def run_convolution(case: Case):
     size, _, _, features = case.arrays["sd/conv2d/kernel"].shape
-    strides = case.arrays["in/x"].shape[1] // case.arrays["cot"].shape[1]
+    strides = -(-case.arrays["in/x"].shape[1] // case.arrays["cot"].shape[1])
     layer = Conv(features, size, strides, padding="SAME", spectral=_spectral(case))
     _compare(case, layer, [_Kernel("conv2d", "")], lambda inputs: (inputs["x"],))
 
@@ -57,8 +57,9 @@ def run_transposed_convolution(case: Case):
     """Of the pixels that TensorFlow crops, an odd one is at the end."""
     size, _, features, _ = case.arrays["sd/deconv2d/kernel"].shape
     _, height, width, _ = case.arrays["cot"].shape
-    strides = height // case.arrays["in/x"].shape[1]
-    layer = ConvTranspose(features, size, strides, padding=(size - strides) // 2)
+    pixels = case.arrays["in/x"].shape[1]
+    strides = -(-height // pixels)
+    layer = ConvTranspose(features, size, strides, padding=((pixels - 1) * strides + size - height) // 2)
     parts = [_Kernel("deconv2d", "", transposed=True)]
     crop = lambda y: y[:, :height, :width]
     _compare(case, layer, parts, lambda inputs: (inputs["x"],), of_output=crop)
