@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import family_table
 from flaxgan.cli import recipes
-from flaxgan.config import to_json
+from flaxgan.config import Config, to_json
 from flaxgan.train import flags
 from flaxgan.train.recipe import load_recipe, recipe_name
 
@@ -37,11 +37,11 @@ class Entry(NamedTuple):
 
     Attributes:
       recipe: FILE or FILE:VARIANT, relative to the repository.
-      norm: the normalization of its generator, where it has a choice.
+      config: the recipe as it is.
     """
 
     recipe: str
-    norm: str
+    config: Config
 
     @property
     def name(self) -> str:
@@ -53,10 +53,29 @@ class Entry(NamedTuple):
         """The name of the recipe."""
         return pathlib.Path(self.recipe.partition(":")[0]).stem
 
+    @property
+    def norm(self) -> str:
+        """The normalization of its generator; that of the recipe, or what build() takes for None."""
+        network = self.config.network
+        if network["name"] == "selfmod":
+            return "self_modulated"
+        return network.get("g_norm") or ("conditional" if self.config.data.num_classes else "batch")
+
     def arguments(self, *, kimg: float, seed: int) -> list[str]:
         """The arguments of train.py, but for the run folder."""
-        length = (f"--config.total_kimg={kimg:g}", f"--config.snapshot_kimg={kimg:g}", f"--config.seed={seed}")
-        return ["--config", self.recipe, *length, "--config.keep_checkpoints=1", "--config.metrics"]
+        fields = {"total_kimg": kimg, "snapshot_kimg": kimg, "seed": seed, "keep_checkpoints": 1}
+        for field, value in self._schedules().items():
+            fields[field] = value * kimg / self.config.total_kimg
+        return ["--config", self.recipe, "--config.metrics", *(f"--config.{name}={fields[name]:g}" for name in fields)]
+
+    def _schedules(self) -> dict[str, float]:
+        """What the recipe plans by thousands of images, which is shortened with the run."""
+        growth, planned = self.config.growth, {}
+        if growth.start_px is not None:
+            planned |= {"growth.fade_kimg": growth.fade_kimg, "growth.stabilize_kimg": growth.stabilize_kimg}
+        for name in ("g_optimizer", "d_optimizer"):
+            planned[f"{name}.decay_start_kimg"] = getattr(self.config, name).decay_start_kimg
+        return {field: value for field, value in planned.items() if value}
 
 
 def main(arguments: list[str]) -> None:
@@ -86,8 +105,7 @@ def find_entries() -> Iterator[Entry]:
     for path in sorted((ROOT / "configs").glob("*.py")):
         names += [f"configs/{path.name}:{name}" for name in recipes.variants(path) if name.startswith("tiny")]
     for name in names:
-        network = load_recipe(str(ROOT / name)).network
-        yield Entry(name, "self_modulated" if network["name"] == "selfmod" else network.get("g_norm") or "default")
+        yield Entry(name, load_recipe(str(ROOT / name)))
 
 
 class Benchmark:
@@ -100,7 +118,8 @@ class Benchmark:
         self._results_file = self._folder / "results.jsonl"
         self._lock = threading.Lock()
         # Once for all: a recipe that is edited while this runs is trained again by the next command.
-        self._keys = {(entry, seed): self._key(entry, seed) for entry in entries for seed in range(known.seeds)}
+        pairs = [(entry, seed) for seed in range(known.seeds) for entry in entries]
+        self._keys = {(entry.name, seed): self._key(entry, seed) for entry, seed in pairs}
         self._results: dict[str, dict[str, Any]] = {}
         if self._results_file.exists():
             lines = map(json.loads, self._results_file.read_text().splitlines())
@@ -113,7 +132,7 @@ class Benchmark:
             cores.put(core)
         wanted = [entry for entry in self._entries if not self._known.only or entry.name in self._known.only]
         pairs = [(entry, seed) for seed in range(self._known.seeds) for entry in wanted]
-        missing = [pair for pair in pairs if self._keys[pair] not in self._results]
+        missing = [pair for pair in pairs if self._keys[pair[0].name, pair[1]] not in self._results]
         print(f"{len(missing)} runs to do", flush=True)
         with concurrent.futures.ThreadPoolExecutor(self._known.jobs) as pool:
             for done in [pool.submit(self._one, entry, seed, cores) for entry, seed in missing]:
@@ -127,7 +146,7 @@ class Benchmark:
         finally:
             cores.put(core)
         with self._lock:
-            key = self._keys[entry, seed]
+            key = self._keys[entry.name, seed]
             if key != self._key(entry, seed):
                 print(f"{entry.name}: its recipe was edited meanwhile; this run does not count", flush=True)
                 return
@@ -139,7 +158,7 @@ class Benchmark:
         print(entry.name, seed, result.get("failed") or {k: round(v, 3) for k, v in brief.items()}, flush=True)
 
     def _train(self, entry: Entry, seed: int, core: int) -> dict[str, Any]:
-        workdir = WORK / f"{entry.name}-{seed}-{self._keys[entry, seed][:8]}"
+        workdir = WORK / f"{entry.name}-{seed}-{self._keys[entry.name, seed][:8]}"
         workdir.mkdir(parents=True, exist_ok=True)
         options = [f"--core={core}", f"--workdir={workdir}", f"--classifier={WORK / 'classifier.pickle'}"]
         if seed == 0:
@@ -162,9 +181,9 @@ class Benchmark:
 
     def _write_table(self) -> None:
         found: dict[str, list[dict[str, Any]]] = {entry.name: [] for entry in self._entries}
-        for (entry, _), key in self._keys.items():
+        for (name, _), key in self._keys.items():
             if key in self._results:
-                found[entry.name].append(self._results[key])
+                found[name].append(self._results[key])
         text = family_table.render(self._entries, found, kimg=self._known.kimg, seeds=self._known.seeds)
         self._known.out.write_text(text)
 

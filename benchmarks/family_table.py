@@ -39,6 +39,7 @@ trained on the real digits:
   that repeats itself has a low recall.
 * **sec/kimg**: of training alone, without compilation, on one core.
 
+What a recipe plans by thousands of images (fades, decay of the learning rate) is shortened in proportion to the run.
 Each value is the mean over the seeds, and behind it the least and the greatest. These are tiny networks trained for a
 minute: the table shows that a family trains, not which of the families is better.
 """
