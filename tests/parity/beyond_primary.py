@@ -38,6 +38,12 @@ TABLE: tuple[Beyond, ...] = (
     Beyond(
         "pggan_torch", "pengge*", "level*.*/score", "while fading, D of that port halves features instead of images"
     ),
+    Beyond(
+        "nets_studiogan",
+        "deep_studiogan*",
+        "*",
+        "blocks with a learned 1x1 shortcut, which are neither BigGAN-deep's nor its authors' code's",
+    ),
 )
 
 
