@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cutoff", type=int, help="number of style layers that are truncated (default: all)")
     parser.add_argument("--class", dest="label", type=int, help="class of every image (default: seed modulo classes)")
     parser.add_argument(
+        "--label",
+        dest="vector",
+        help="label of every image where labels are vectors: numbers with commas, such as 0,1,0.5",
+    )
+    parser.add_argument(
         "--noise-mode",
         choices=("const", "random", "none"),
         default="const",
@@ -61,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
     out = epath.Path(arguments.out)
     if out.suffix == ".png":
         out.parent.mkdir(parents=True, exist_ok=True)
-        samples.save_picture(out, _grid(images, trained.gan.num_classes if arguments.label is None else 0))
+        samples.save_picture(out, _grid(images, _num_columns(trained, arguments)))
     else:
         out.mkdir(parents=True, exist_ok=True)
         for seed, image in zip(seeds, images):
@@ -89,10 +94,10 @@ def images_of_seeds(trained: Trained, seeds: list[int], arguments: argparse.Name
     """uint8 images [N, H, W, C]. z comes from NumPy's RandomState(seed), as in the official StyleGAN2 code."""
     gan = trained.gan
     z = np.stack([latent(seed, gan.z_dim, arguments.truncation) for seed in seeds])
-    labels = _labels(gan, seeds, arguments.label)
+    labels = _labels(trained, seeds, arguments)
     size = -(-arguments.batch_size // jax.device_count()) * jax.device_count()
     sample = samples.sampler(gan, devices.data_mesh(), _options(gan, arguments), stage=trained.stage)
-    average = _average(trained, arguments.standing_batches)
+    average = _average(trained, labels, arguments.standing_batches)
     return samples.generate(sample, average, z, labels, batch_size=min(size, len(z)), alpha=trained.alpha)
 
 
@@ -108,25 +113,52 @@ def latent(seed: int, z_dim: int, truncation: float | None = None) -> np.ndarray
     return z.astype(np.float32)
 
 
-def _average(trained: Trained, num_batches: int | None):
+def _average(trained: Trained, labels: np.ndarray, num_batches: int | None):
     """The generator's average, with standing statistics where they are asked for."""
     config = trained.config
+    vectors = None if labels.ndim == 1 else lambda _, shape: np.broadcast_to(labels[0], (*shape, labels.shape[1]))
     restate = standing.restater(
         trained.gan,
         num_batches=config.standing_batches if num_batches is None else num_batches,
         batch_size=config.batch_size,
+        vectors=vectors,
         field="--standing-batches",
     )
     return restate(trained.average)
 
 
-def _labels(gan: Gan, seeds: list[int], label: int | None) -> np.ndarray:
+def _labels(trained: Trained, seeds: list[int], arguments: argparse.Namespace) -> np.ndarray:
+    """int32 [N], or float32 [N, K] where the run's labels are vectors."""
+    label, count = arguments.label, trained.gan.num_classes
+    if trained.config.data.labels == "vectors":
+        if label is not None:
+            raise ValueError(f"--class: found {label}, allowed: nothing, because this run has label vectors (--label)")
+        return np.tile(parse_vector(arguments.vector, count), (len(seeds), 1))
+    if arguments.vector is not None:
+        raise ValueError(
+            f"--label: found {arguments.vector!r}, allowed: nothing, because this run has no label vectors"
+        )
     if label is None:
-        return np.array([seed % max(gan.num_classes, 1) for seed in seeds], np.int32)
-    if not 0 <= label < gan.num_classes:
-        allowed = f"0 to {gan.num_classes - 1}" if gan.num_classes else "nothing, because this run has no classes"
+        return np.array([seed % max(count, 1) for seed in seeds], np.int32)
+    if not 0 <= label < count:
+        allowed = f"0 to {count - 1}" if count else "nothing, because this run has no classes"
         raise ValueError(f"--class: found {label}, allowed: {allowed}")
     return np.full(len(seeds), label, np.int32)
+
+
+def parse_vector(text: str | None, count: int) -> np.ndarray:
+    """The label vector, float32 [K], that a text such as 0,1,0.5 stands for.
+
+    Raises:
+      ValueError: on anything else, and on another number of numbers.
+    """
+    try:
+        vector = np.array([float(number) for number in (text or "").split(",")], np.float32)
+    except ValueError:
+        vector = np.zeros(0, np.float32)
+    if len(vector) != count or not np.all(np.isfinite(vector)):
+        raise ValueError(f"--label: found {text!r}, allowed: {count} numbers with commas, because labels are vectors")
+    return vector
 
 
 def _options(gan: Gan, arguments: argparse.Namespace) -> dict:
@@ -142,6 +174,11 @@ def _options(gan: Gan, arguments: argparse.Namespace) -> dict:
     if (arguments.psi, arguments.cutoff, arguments.noise_mode) != (1.0, None, "const"):
         raise ValueError("--psi, --cutoff and --noise-mode: allowed only with a style-based generator")
     return {}
+
+
+def _num_columns(trained: Trained, arguments: argparse.Namespace) -> int:
+    """Classes that the grid shows side by side, or 0."""
+    return trained.gan.num_classes if (arguments.label, arguments.vector) == (None, None) else 0
 
 
 def _grid(images: np.ndarray, num_classes: int) -> np.ndarray:

@@ -112,7 +112,8 @@ def class_minibatch_stddev(x: jax.Array, labels: jax.Array, *, num_channels: int
 
     Args:
       x: float [N, H, W, C].
-      labels: one-hot [N, K]. An image that is alone in its class has a standard deviation of 1e-4.
+      labels: [N, K], one-hot or any vectors: images of equal ones are a class. An image that is alone in its class has a
+        standard deviation of 1e-4.
       num_channels: extra channels F; must divide C.
 
     Returns:
@@ -130,7 +131,7 @@ def class_minibatch_stddev(x: jax.Array, labels: jax.Array, *, num_channels: int
         raise ValueError(f"num_channels: found {num_channels}, allowed: a divisor of the {channels} channels of x")
     statistics = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(batch, -1)
     statistics = statistics - jnp.mean(statistics, axis=0)  # Keeps the difference of squares below accurate.
-    same = (labels @ labels.T).astype(statistics.dtype)  # [N, N], 1 where two images share a class
+    same = jnp.all(labels[:, None] == labels, axis=-1).astype(statistics.dtype)  # [N, N], 1 within a class
     share = same / jnp.sum(same, axis=1, keepdims=True)
     variance = jnp.maximum(share @ jnp.square(statistics) - jnp.square(share @ statistics), 0)
     stddev = jnp.sqrt(variance + 1e-8).reshape(batch, height * width, num_channels, channels // num_channels)

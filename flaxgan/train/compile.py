@@ -53,7 +53,7 @@ def abstract_batch(setup: Setup, mesh: Mesh) -> phases.Batch:
     num_images, sharding = setup.stage.batch_size, devices.batched(mesh)
     return {
         "images": jax.ShapeDtypeStruct((num_images, *setup.gan.image_shape), "uint8", sharding=sharding),
-        "labels": jax.ShapeDtypeStruct((num_images,), "int32", sharding=sharding),
+        "labels": setup.abstract_labels(num_images, sharding=sharding),
     }
 
 

@@ -57,12 +57,13 @@ def check_accelerator(wanted: str) -> None:
 
 
 def check_batch(setup: Setup) -> None:
-    """Refuses a batch that the devices, the hosts or the networks cannot split, in any stage of the run.
+    """Refuses a batch that the devices, the hosts or the networks cannot split or take, in any stage of the run.
 
     Raises:
       ValueError: naming the field, what was found and what is allowed.
     """
     config = setup.config
+    _check_label_vectors(setup)
     for number in range(len(setup.stages)):
         at = setup.at(number)
         field = "growth.batch_sizes" if config.growth.batch_sizes else "batch_size"
@@ -71,6 +72,22 @@ def check_batch(setup: Setup) -> None:
             _check_divisible("g_batch_size", config.g_batch_size, config.accumulation_rounds)
         _check_shrink(config, at.batch_size("g"))
         _check_discriminator(field, at)
+
+
+def _check_label_vectors(setup: Setup) -> None:
+    if setup.vector_labels is None:
+        return
+    gan, labels = setup.gan, setup.abstract_labels(1)
+    inputs = {"generator": (gan.generator, (gan.z_dim,)), "discriminator": (gan.discriminator, gan.image_shape)}
+    for name, (module, shape) in inputs.items():
+        keys = {"params": jax.random.key(0), "noise": jax.random.key(0)}
+        try:
+            jax.eval_shape(module.init, keys, jax.ShapeDtypeStruct((1, *shape), "float32"), labels)
+        except ValueError as error:
+            raise ValueError(
+                f"config.data.labels: found 'vectors', which the {name} of network {setup.config.network['name']!r} "
+                f"refuses: {error}"
+            ) from error
 
 
 def _check_divisible(field: str, found: int, rounds: int) -> None:
@@ -109,7 +126,7 @@ def _trace_discriminator(setup: Setup, num_images: int) -> None:
     """Traces D on abstract images: nothing is computed or allocated."""
     gan, stage = setup.gan, setup.stage
     images = jax.ShapeDtypeStruct((num_images, *stage.image_shape), "float32")
-    labels = jax.ShapeDtypeStruct((num_images,), "int32") if gan.num_classes else None
+    labels = setup.abstract_labels(num_images) if gan.num_classes else None
     growth = {} if stage.network_stage is None else {"stage": stage.network_stage}
     init = lambda key, images, labels: gan.discriminator.init(key, images, labels, **growth)
     jax.eval_shape(init, jax.random.key(0), images, labels)

@@ -6,13 +6,14 @@ from typing import Any
 import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from flaxgan import augment
 from flaxgan.train.forward import Latents
 from flaxgan.types import Gan
 
 LabelSampler = Callable[[jax.Array, tuple[int, ...]], jax.Array]
-"""(key, shape) -> int32 labels of that shape, distributed as in the data."""
+"""(key, shape) -> int32 labels of that shape, or float32 [*shape, K] vectors, distributed as in the data."""
 
 
 @flax.struct.dataclass
@@ -46,6 +47,20 @@ def label_sampler(class_counts: jax.Array | None) -> LabelSampler:
         return lambda key, shape: jnp.zeros(shape, jnp.int32)
     log_frequencies = jnp.log(jnp.asarray(class_counts, float))
     return lambda key, shape: jax.random.categorical(key, log_frequencies, shape=shape).astype(jnp.int32)
+
+
+def vector_sampler(vectors: np.ndarray) -> LabelSampler:
+    """Draws label vectors with their frequencies among those of the data, float [M, K]."""
+    rows, counts = np.unique(vectors.astype(np.float32), axis=0, return_counts=True)
+    ends = np.cumsum(counts).astype(np.int32)
+    small = np.clip(rows, 0, 255).astype(np.uint8)
+    rows = small if np.array_equal(small, rows) else rows  # The table becomes part of each program: keep it small.
+
+    def sample(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        numbers = jax.random.randint(key, shape, 0, int(ends[-1]))
+        return jnp.asarray(rows)[jnp.searchsorted(jnp.asarray(ends), numbers, side="right")].astype(jnp.float32)
+
+    return sample
 
 
 def draw_latents(

@@ -61,7 +61,7 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
     setup = setups.build(
         config,
         source.image_shape,
-        class_counts=np.bincount(source.labels, minlength=data.num_classes) if data.num_classes else None,
+        **_label_statistics(source),
         constrain=devices.constrain_batch(mesh),
     )
     devices.check_batch(setup)
@@ -71,12 +71,21 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
         setup.gan,
         num_batches=config.standing_batches,
         batch_size=config.batch_size,
+        vectors=setup.vector_labels,
         field="config.standing_batches",
     )
     folder = run_folder.open_run(workdir, config, write=jax.process_index() == 0)
     reals = pipeline.all_images(source) if makers else ()
     made = tuple(make(*reals, num_classes=data.num_classes, seed=config.seed) for make in makers)
     return Run(config, setup, source, mesh, folder, made, restate)
+
+
+def _label_statistics(source: Source) -> dict[str, np.ndarray]:
+    if source.labels is None:
+        return {}
+    if source.labels.ndim > 1:
+        return {"label_vectors": source.labels}
+    return {"class_counts": np.bincount(source.labels, minlength=source.num_classes)}
 
 
 def _open(data: DataConfig) -> Source:

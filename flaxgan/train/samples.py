@@ -13,6 +13,7 @@ from flaxgan import prng
 from flaxgan.ops.growing import nearest_upsample
 from flaxgan.ops.image import to_uint8
 from flaxgan.train import devices
+from flaxgan.train.inputs import LabelSampler
 from flaxgan.train.state import Average
 from flaxgan.types import Gan
 
@@ -77,17 +78,28 @@ def grid_shape(image_shape: tuple[int, int, int], num_classes: int) -> tuple[int
     return rows, columns
 
 
-def grid_latents(gan: Gan, seed: int, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fixed latents z [rows * columns, Z] and labels: column j shows class j modulo the number of classes."""
+def grid_latents(
+    gan: Gan, seed: int, rows: int, columns: int, *, vectors: LabelSampler | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fixed latents z [rows * columns, Z] and labels: column j shows class j modulo the number of classes.
+
+    A sampler of label vectors draws a fixed one for each image instead.
+    """
     key = prng.purpose_key(seed, "sample_grid")
     z = np.asarray(jax.random.normal(key, (rows * columns, gan.z_dim)))
+    if vectors is not None:
+        return z, np.asarray(vectors(prng.purpose_key(seed, "grid_labels"), (rows * columns,)))
     labels = np.tile(np.arange(columns) % max(gan.num_classes, 1), rows).astype(np.int32)
     return z, labels
 
 
-def metric_latents(gan: Gan, seed: int, num_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fixed latents z [N, Z] and balanced labels [N] for measures."""
+def metric_latents(
+    gan: Gan, seed: int, num_images: int, *, vectors: LabelSampler | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fixed latents z [N, Z] for measures, and balanced labels [N], or vectors [N, K] from their sampler."""
     z = np.asarray(jax.random.normal(prng.purpose_key(seed, "metrics"), (num_images, gan.z_dim)))
+    if vectors is not None:
+        return z, np.asarray(vectors(prng.purpose_key(seed, "metric_labels"), (num_images,)))
     return z, (np.arange(num_images) % max(gan.num_classes, 1)).astype(np.int32)
 
 

@@ -147,7 +147,7 @@ class Session:
     def _save_reals(self) -> None:
         run = self._run
         rows, columns = samples.grid_shape(run.source.image_shape, run.config.data.num_classes)
-        if run.config.data.num_classes == columns:
+        if run.config.data.num_classes == columns and run.config.data.labels == "classes":
             images, _ = pipeline.by_class(run.source, rows, run.config.seed)
         else:
             images, _ = pipeline.first_images(run.source, rows * columns, run.config.seed)
@@ -159,7 +159,7 @@ class Session:
         run, kimg = self._run, int(state.images_seen) / 1000
         gan, seed = run.setup.gan, run.config.seed
         rows, columns = samples.grid_shape(gan.image_shape, gan.num_classes)
-        fakes = self._generate(state, *samples.grid_latents(gan, seed, rows, columns))
+        fakes = self._generate(state, *samples.grid_latents(gan, seed, rows, columns, vectors=run.setup.vector_labels))
         self._save_grid(f"fakes{round(kimg):06d}", fakes, columns, step=step)
         if run.measures:
             self._measure(state, {"step": step, "kimg": kimg})
@@ -169,7 +169,8 @@ class Session:
 
     def _measure(self, state: TrainState, record: dict[str, float]) -> None:
         config = self._run.config
-        z, labels = samples.metric_latents(self._run.setup.gan, config.seed, config.metric_images)
+        setup = self._run.setup
+        z, labels = samples.metric_latents(setup.gan, config.seed, config.metric_images, vectors=setup.vector_labels)
         fakes = self._generate(state, z, labels)
         for measure in self._run.measures:
             record |= {name: float(value) for name, value in measure(fakes, labels).items()}

@@ -8,12 +8,13 @@ from types import ModuleType
 from typing import Any
 
 import jax
+import numpy as np
 
 from flaxgan import augment, lookup, networks
 from flaxgan.config import Config
 from flaxgan.losses import adversarial, regularizers
 from flaxgan.train import growth, optim
-from flaxgan.train.inputs import LabelSampler, label_sampler
+from flaxgan.train.inputs import LabelSampler, label_sampler, vector_sampler
 from flaxgan.types import Gan
 
 TRAINER_SETTINGS = {"g_regularizers": {"interval": None, "batch_shrink": 1}, "d_regularizers": {"interval": None}}
@@ -67,6 +68,17 @@ class Setup:
         return self.stages[self.stage_number]
 
     @property
+    def vector_labels(self) -> LabelSampler | None:
+        """The sampler of labels where they are vectors, or None."""
+        return self.labels if self.config.data.labels == "vectors" else None
+
+    def abstract_labels(self, num_images: int, **layout: Any) -> jax.ShapeDtypeStruct:
+        """The labels of a batch, int32 [N] or float32 [N, K], without their values."""
+        if self.vector_labels is None:
+            return jax.ShapeDtypeStruct((num_images,), "int32", **layout)
+        return jax.ShapeDtypeStruct((num_images, self.gan.num_classes), "float32", **layout)
+
+    @property
     def total_steps(self) -> int:
         """Steps of the whole run."""
         return growth.total_steps(self.stages)
@@ -91,6 +103,7 @@ def build(
     image_shape: tuple[int, int, int],
     *,
     class_counts: Any = None,
+    label_vectors: np.ndarray | None = None,
     constrain: Callable[[Any], Any] = _identity,
 ) -> Setup:
     """Turns a completed config into code.
@@ -99,6 +112,7 @@ def build(
       config: as `complete` returns it.
       image_shape: (H, W, C) of the data.
       class_counts: images of each class in the data, [K], or None: then all classes are equally likely.
+      label_vectors: those of the data, [M, K], where labels are vectors; None draws one-hot ones.
       constrain: see `Setup`.
 
     Raises:
@@ -111,18 +125,25 @@ def build(
             f"network {config.network['name']!r} has no mapping and synthesis networks to mix styles between"
         )
     _check_possible(config, gan)
-    if config.data.num_classes and class_counts is None:
-        class_counts = [1] * config.data.num_classes
     setup = Setup(
         config=config,
         gan=gan,
         optimizers=optim.build(config, gan.d_layers),
         loss=_loss(config),
-        labels=label_sampler(class_counts if config.data.num_classes else None),
+        labels=_label_sampler(config, class_counts, label_vectors),
         augment_spec=None if config.augment.policy == "off" else _preset(config.augment.preset),
         constrain=constrain,
     )
     return setup.at(0)
+
+
+def _label_sampler(config: Config, class_counts: Any, label_vectors: np.ndarray | None) -> LabelSampler:
+    count = config.data.num_classes
+    if config.data.labels == "vectors":
+        return vector_sampler(np.eye(count) if label_vectors is None else label_vectors)
+    if not count:
+        return label_sampler(None)
+    return label_sampler([1] * count if class_counts is None else class_counts)
 
 
 def build_gan(config: Config, image_shape: tuple[int, int, int]) -> Gan:

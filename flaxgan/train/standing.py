@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from flaxgan import prng
 from flaxgan.nn.standing import standing_statistics
+from flaxgan.train.inputs import LabelSampler
 from flaxgan.train.state import Average
 from flaxgan.types import Gan
 
@@ -16,7 +17,14 @@ Restate = Callable[[Average], Average]
 """The average with other statistics of batch normalization."""
 
 
-def restater(gan: Gan, *, num_batches: int, batch_size: int, field: str = "num_batches") -> Restate:
+def restater(
+    gan: Gan,
+    *,
+    num_batches: int,
+    batch_size: int,
+    vectors: LabelSampler | None = None,
+    field: str = "num_batches",
+) -> Restate:
     """A function that takes the statistics of batch normalization anew, a pure function of the average.
 
     Args:
@@ -24,6 +32,7 @@ def restater(gan: Gan, *, num_batches: int, batch_size: int, field: str = "num_b
       num_batches: batches of random latents, and labels of all classes alike, whose moments are averaged. 0 leaves the
         running statistics.
       batch_size: images in each of them.
+      vectors: sampler of labels where they are vectors.
       field: what an error calls num_batches.
 
     Raises:
@@ -35,14 +44,18 @@ def restater(gan: Gan, *, num_batches: int, batch_size: int, field: str = "num_b
         return lambda average: average
     _require_statistics(gan, num_batches, field)
 
+    def labels(key: jax.Array) -> jax.Array | None:
+        if vectors is not None:
+            return vectors(key, (batch_size,))
+        return jax.random.randint(key, (batch_size,), 0, gan.num_classes) if gan.num_classes else None
+
     @jax.jit
     def moments(average: Average, key: jax.Array):
         z_key, label_key, noise_key = jax.random.split(key, 3)
-        labels = jax.random.randint(label_key, (batch_size,), 0, gan.num_classes) if gan.num_classes else None
         _, new = gan.generator.apply(
             {"params": average.params, **average.variables},
             jax.random.normal(z_key, (batch_size, gan.z_dim)),
-            labels,
+            labels(label_key),
             train=True,
             rngs={"noise": noise_key},
             mutable=[*average.variables, "batch_moments"],

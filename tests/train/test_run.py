@@ -53,10 +53,11 @@ def test_measures_see_the_reals_once(tmp_path, monkeypatch):
         ({"path": ""}, "data.path is empty"),
         ({"path": "nowhere"}, "data.path='nowhere' does not exist.*folder of PNG, JPEG or WebP"),
         ({"resolution": 16}, "000.png: the image is 8x8 pixels.*allowed: 16x16.*data.resolution"),
-        ({"channels": 4}, "000.png: the image has 3 channels.*allowed: 4 channels.*data.channels"),
+        ({"crop": "center"}, "data.crop='center', but data.resolution is unset"),
+        ({"labels": "vectors", "num_classes": 2}, "data.labels='vectors', but .* has classes; allowed: 'classes'"),
         ({"channels": 5}, "data.channels=5; allowed: 1"),
         ({"num_classes": 3}, "data.num_classes"),
-        ({"source": "web"}, "data.source='web' is unknown; allowed: digits, folder"),
+        ({"source": "web"}, "data.source='web' is unknown; allowed: .*digits, folder"),
     ],
 )
 def test_data_that_do_not_fit_are_refused(tmp_path, folder, data, message):
