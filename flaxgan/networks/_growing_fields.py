@@ -45,13 +45,20 @@ def checked_filter(taps: Any) -> tuple[float, ...] | None:
 
 
 def check_stddev(
-    channels: int, *, mbstd_averaging: str | None, mbstd_group_size: int | None, mbstd_num_channels: int
+    channels: int,
+    num_classes: int,
+    *,
+    mbstd_averaging: str | None,
+    mbstd_group_size: int | None,
+    mbstd_num_channels: int,
+    mbstd_by_class: bool,
 ) -> None:
     """Checks the fields of the minibatch standard deviation.
 
     Args:
       channels: of the features that it looks at.
-      mbstd_averaging, mbstd_group_size, mbstd_num_channels: the fields.
+      num_classes: classes that the discriminator is conditioned on.
+      mbstd_averaging, mbstd_group_size, mbstd_num_channels, mbstd_by_class: the fields.
 
     Raises:
       ValueError: naming the field, the value found and the values allowed.
@@ -61,6 +68,9 @@ def check_stddev(
     divides = mbstd_num_channels == 0 or channels % mbstd_num_channels == 0
     allowed = f"0 or a divisor of the {channels} channels at the base grid"
     checks.require(divides, "mbstd_num_channels", mbstd_num_channels, allowed)
+    checks.require_booleans(mbstd_by_class=mbstd_by_class)
+    fits = not mbstd_by_class or (num_classes > 0 and mbstd_averaging is None)
+    checks.require(fits, "mbstd_by_class", mbstd_by_class, "False without classes, or with mbstd_averaging")
     if mbstd_averaging is None or mbstd_averaging in _AVERAGINGS:
         return
     number = str(mbstd_averaging).removeprefix("group")

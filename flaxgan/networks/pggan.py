@@ -32,6 +32,7 @@ def build(
     mbstd_averaging: str | None = None,
     mbstd_group_size: int | None = 4,
     mbstd_num_channels: int = 1,
+    mbstd_by_class: bool = False,
     minibatch_kernels: int = 0,
     dtype: str = "float32",
     low_precision_resolutions: int = 4,
@@ -62,6 +63,7 @@ def build(
         'channels', 'spatial', 'none', 'gpool' or 'flat'; None is that of groups, the next two fields.
       mbstd_group_size: samples per group; None is the whole batch.
       mbstd_num_channels: channels that it appends; 0 leaves it out.
+      mbstd_by_class: group by the batch's classes instead, for variety within them on small sets (not in the papers).
       minibatch_kernels: similarities of minibatch discrimination, appended to the last hidden layer; 0 is off.
       dtype: compute type of the highest resolutions: 'float32', 'bfloat16' or 'float16'.
       low_precision_resolutions: how many of the highest resolutions `dtype` applies to; the rest are float32.
@@ -101,8 +103,9 @@ def build(
         "mbstd_averaging": mbstd_averaging,
         "mbstd_group_size": mbstd_group_size,
         "mbstd_num_channels": mbstd_num_channels,
+        "mbstd_by_class": mbstd_by_class,
     }
-    fields.check_stddev(fields.base_channels(**both), **stddev)
+    fields.check_stddev(fields.base_channels(**both), num_classes, **stddev)
     is_local = g_norm == "local_response"
     norm = PixelNorm("local_response", lrn_size, lrn_alpha, lrn_beta, lrn_k) if is_local else PixelNorm(g_norm)
     discriminator = GrowingDiscriminator(

@@ -11,7 +11,7 @@ from flaxgan.nn.minibatch_discrimination import MinibatchDiscrimination
 from flaxgan.ops.bias_act import bias_act
 from flaxgan.ops.growing import blend, box_downsample
 from flaxgan.ops.labels import label_vectors
-from flaxgan.ops.minibatch_stddev import averaged_minibatch_stddev, minibatch_stddev
+from flaxgan.ops.minibatch_stddev import averaged_minibatch_stddev, class_minibatch_stddev, minibatch_stddev
 from flaxgan.ops.upfirdn import filter2d
 from flaxgan.types import DiscriminatorOutput
 
@@ -36,6 +36,7 @@ class GrowingDiscriminator(nn.Module):
       mbstd_averaging: see `GrowingEpilogue`.
       mbstd_group_size: see `GrowingEpilogue`.
       mbstd_num_channels: see `GrowingEpilogue`.
+      mbstd_by_class: see `GrowingEpilogue`.
       minibatch_kernels: see `GrowingEpilogue`.
       initializer: "equalized" or "he", see `flaxgan.nn.he`.
       dtype: compute type of the highest resolutions; the epilogue is never below float32.
@@ -55,6 +56,7 @@ class GrowingDiscriminator(nn.Module):
     mbstd_averaging: str | None = None
     mbstd_group_size: int | None = 4
     mbstd_num_channels: int = 1
+    mbstd_by_class: bool = False
     minibatch_kernels: int = 0
     initializer: str = "equalized"
     dtype: str = "float32"
@@ -135,6 +137,7 @@ class GrowingDiscriminator(nn.Module):
             mbstd_averaging=self.mbstd_averaging,
             mbstd_group_size=self.mbstd_group_size,
             mbstd_num_channels=self.mbstd_num_channels,
+            mbstd_by_class=self.mbstd_by_class,
             minibatch_kernels=self.minibatch_kernels,
             initializer=self.initializer,
             name=f"b{pyramid.resolution(base)}",
@@ -192,6 +195,7 @@ class GrowingEpilogue(nn.Module):
         that of groups, the next two fields.
       mbstd_group_size: images in a group; None is the whole batch.
       mbstd_num_channels: channels that the groups' standard deviation appends; 0 leaves it out.
+      mbstd_by_class: whether the groups are the classes of the batch instead, see `class_minibatch_stddev`.
       minibatch_kernels: similarities that minibatch discrimination appends to the last hidden layer; 0 for none.
       initializer: "equalized" or "he".
 
@@ -205,13 +209,14 @@ class GrowingEpilogue(nn.Module):
     mbstd_averaging: str | None = None
     mbstd_group_size: int | None = 4
     mbstd_num_channels: int = 1
+    mbstd_by_class: bool = False
     minibatch_kernels: int = 0
     initializer: str = "equalized"
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array | None) -> DiscriminatorOutput:
         """Scores features [N, H, W, features]; labels are one-hot [N, K], None without classes."""
-        x = self._with_stddev(precision.at_least_float32(x))
+        x = self._with_stddev(precision.at_least_float32(x), labels)
         options = {"gain": lrelu_gain(self.initializer), "initializer": self.initializer}
         x = _lrelu(HeConv(self.features, **options, name="conv")(x))
         x = x.reshape(x.shape[0], -1)  # [N, H, W, C] -> [N, H W C]
@@ -229,11 +234,13 @@ class GrowingEpilogue(nn.Module):
             return DiscriminatorOutput(jnp.sum(y * labels, axis=1), features)
         return DiscriminatorOutput(y[:, 0], features, y[:, 1:])
 
-    def _with_stddev(self, x: jax.Array) -> jax.Array:
+    def _with_stddev(self, x: jax.Array, labels: jax.Array | None) -> jax.Array:
         if self.mbstd_averaging is not None:
             return averaged_minibatch_stddev(x, averaging=self.mbstd_averaging)
         if self.mbstd_num_channels == 0:
             return x
+        if self.mbstd_by_class:
+            return class_minibatch_stddev(x, labels, num_channels=self.mbstd_num_channels)
         return minibatch_stddev(x, group_size=self.mbstd_group_size, num_channels=self.mbstd_num_channels)
 
 

@@ -112,6 +112,7 @@ def test_labels_matter_to_both_networks():
         ("mbstd_averaging", "groups"),
         ("mbstd_group_size", 0),
         ("mbstd_num_channels", 3),
+        ("mbstd_by_class", 1),
         ("minibatch_kernels", -1),
         ("dtype", "float64"),
         ("low_precision_resolutions", -1),
@@ -123,6 +124,10 @@ def test_wrong_field_is_refused_by_name(field, found):
         pggan.build(**{**TINY, field: found})
 
 
-def test_a_classifier_needs_classes():
+def test_classes_are_needed_for_what_is_made_of_them():
+    with pytest.raises(ValueError, match="mbstd_by_class: found True, allowed: False without classes"):
+        pggan.build(**{**TINY, "num_classes": 0}, mbstd_by_class=True)
+    with pytest.raises(ValueError, match="mbstd_by_class: found True, allowed: False"):
+        pggan.build(**TINY, mbstd_by_class=True, mbstd_averaging="all")
     with pytest.raises(ValueError, match="d_labels: found 'classify', allowed: 'select' without classes"):
         pggan.build(**{**TINY, "num_classes": 0}, d_labels="classify")

@@ -140,6 +140,7 @@ def test_labels_matter_to_both_networks():
         ("mbstd_averaging", "some"),
         ("mbstd_group_size", 0),
         ("mbstd_num_channels", 3),
+        ("mbstd_by_class", 1),
         ("dtype", "float64"),
         ("low_precision_resolutions", -1),
         ("remat", "true"),

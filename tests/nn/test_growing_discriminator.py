@@ -118,6 +118,18 @@ def test_statistics_of_the_batch(options, conv_inputs, out_inputs):
     assert params["conv"]["weight"].shape[2] == conv_inputs and params["out"]["weight"].shape == (out_inputs, 1)
 
 
+def test_statistics_within_classes():
+    """An image that is alone in its class has a deviation of 1e-4; two equal ones, too."""
+    x = np.concatenate([X[:1, :4, :4]] * 2 + [X[1:3, :4, :4]])
+    epilogue = GrowingEpilogue(6, 5, num_classes=3, mbstd_by_class=True)
+    variables = filled(epilogue, x, jax.nn.one_hot(LABELS, 3))
+    logits = lambda labels: run(epilogue, variables, x, jax.nn.one_hot(jnp.array(labels), 3)).logits
+    alone, equal, different = logits([0, 1, 2, 2]), logits([0, 0, 2, 2]), logits([2, 0, 2, 1])
+    np.testing.assert_allclose(alone[2:], equal[2:], rtol=1e-5)
+    assert np.abs(different[2] - equal[2]) > 1e-4
+    np.testing.assert_allclose(alone[0], equal[0], rtol=1e-5)
+
+
 def test_wrong_arguments_are_refused():
     call = lambda *arguments, **keywords: jax.eval_shape(functools.partial(NETWORK.apply, **keywords), *arguments)
     with pytest.raises(ValueError, match="images: found shape .*, allowed: .*the size of the stage"):
