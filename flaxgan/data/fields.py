@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+from etils import epath
+
 CHANNEL_NAMES = {1: "grey", 3: "RGB", 4: "RGBA"}
+SCHEMES = ("gs", "s3", "az", "hf")
+"""Of the addresses that paths may be, beside files on this machine."""
 
 
 def height_width(resolution: int | tuple[int, int] | None) -> tuple[int, int] | None:
@@ -48,8 +52,8 @@ def check_not_transformed(crop: str, resize: str, source: str) -> None:
             raise ValueError(f"data.{name}={value!r}; allowed for data.source={source!r}: 'none'")
 
 
-def existing_path(path: str | os.PathLike[str] | None, layout: str) -> Path:
-    """The field data.path as an absolute path to something that exists.
+def existing_path(path: str | os.PathLike[str] | None, layout: str) -> Path | epath.Path:
+    """The field data.path as an absolute path, or as an address such as gs://bucket/folder, of something that exists.
 
     Args:
       path: the field's value.
@@ -61,11 +65,25 @@ def existing_path(path: str | os.PathLike[str] | None, layout: str) -> Path:
     """
     if not path:
         raise ValueError(f"data.path is empty. {layout}")
-    absolute = Path(os.path.expanduser(path)).absolute()
+    absolute = _address(os.fspath(path)) if is_remote(path) else Path(os.path.expanduser(path)).absolute()
     try:
         exists = absolute.exists()
-    except OSError as error:
-        raise ValueError(f"data.path={os.fspath(path)!r} cannot be read ({error.strerror}). {layout}") from error
+    except Exception as error:  # clients of buckets raise anything
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise ValueError(f"data.path={os.fspath(path)!r} cannot be read ({reason}). {layout}") from error
     if not exists:
         raise FileNotFoundError(f"data.path={os.fspath(path)!r} does not exist. {layout}")
     return absolute
+
+
+def is_remote(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is an address, such as gs://bucket/folder."""
+    return "://" in os.fspath(path)
+
+
+def _address(path: str) -> epath.Path:
+    scheme = path.split("://")[0]
+    if scheme not in SCHEMES:
+        allowed = ", ".join(f"{name}://" for name in SCHEMES)
+        raise ValueError(f"data.path={path!r}; allowed: a path on this machine, or one that begins with {allowed}")
+    return epath.Path(path)

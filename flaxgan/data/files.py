@@ -1,12 +1,13 @@
 """A source from image files, wherever they lie: one shape for all, labels from dataset.json or from sub-folders."""
 
+import concurrent.futures
 import dataclasses
 from pathlib import PurePosixPath
 from typing import Protocol
 
 import numpy as np
 
-from flaxgan.data import images, labels
+from flaxgan.data import images, labels, manifest
 from flaxgan.data.errors import ImageError
 from flaxgan.data.fields import CHANNEL_NAMES
 from flaxgan.data.request import Request
@@ -15,6 +16,7 @@ from flaxgan.data.source import Source, describe
 from flaxgan.data.transform import Shape, Transform
 
 MAX_HEADERS_CHECKED = 1000
+_NUM_THREADS = 16
 
 
 class Files(Protocol):
@@ -68,7 +70,7 @@ def split_names(names: list[str]) -> tuple[tuple[str, ...], int]:
     """The image files among names, sorted, and the number of other files that are not hidden."""
     visible = [name for name in names if not is_hidden(name)]
     found = sorted(name for name in visible if is_image(name))
-    num_others = sum(PurePosixPath(name).name != labels.FILE_NAME for name in visible)
+    num_others = sum(PurePosixPath(name).name not in (labels.FILE_NAME, manifest.FILE_NAME) for name in visible)
     return tuple(found), num_others - len(found)
 
 
@@ -160,5 +162,7 @@ def _check_headers(decoded: DecodedFiles, request: Request) -> None:
     if request.on_error == "skip":
         return  # Each is checked when it is read.
     count = min(len(decoded), MAX_HEADERS_CHECKED)
-    for index in np.linspace(0, len(decoded) - 1, count).round().astype(int).tolist():
-        decoded.check_header(index)
+    indices = np.linspace(0, len(decoded) - 1, count).round().astype(int).tolist()
+    with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:  # in buckets it is waiting that takes the time
+        for _ in pool.map(decoded.check_header, indices):
+            pass

@@ -4,8 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from flaxgan.data import fields, files, labels
-from flaxgan.data.errors import StorageError
+from flaxgan.data import fields, files, labels, storage
 from flaxgan.data.request import Request
 from flaxgan.data.source import Source
 
@@ -27,7 +26,7 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
     root = fields.existing_path(path, LAYOUT)
     if not root.is_dir():
         raise ValueError(f"data.path={os.fspath(path)!r} is a file (data.source='zip' reads ZIP archives). {LAYOUT}")
-    all_names = _walk(root, "", ())
+    all_names = list(storage.names_below(root)) if fields.is_remote(root) else _walk(root, "", ())
     names, num_ignored = files.split_names(all_names)
     if not names:
         found = f"{num_ignored:,} other files" if num_ignored else "it is empty"
@@ -49,27 +48,20 @@ class FolderFiles:
     num_ignored: int
 
     def read(self, index: int) -> bytes:
-        return _read(self.where(index))
+        return storage.read_all(self.where(index))
 
     def head(self, index: int) -> bytes:
-        return _read(self.where(index), _HEAD_BYTES)
+        return storage.read_start(self.where(index), _HEAD_BYTES)
 
     def where(self, index: int) -> str:
         return f"{self.path}/{self.names[index]}"
 
 
-def _read(path: str, limit_bytes: int = -1) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(limit_bytes)
-    except OSError as error:
-        raise StorageError(f"{path}: the file cannot be read ({error.strerror})") from error
-
-
 def _labels(root: Path, names: tuple[str, ...], request: Request) -> labels.Labels | None:
-    path = str(root / labels.FILE_NAME)
-    if os.path.exists(path):
-        return labels.from_json(_read(path), names, request=request, where=path)
+    path = root / labels.FILE_NAME
+    if path.exists():
+        where = os.fspath(path)
+        return labels.from_json(storage.read_all(where), names, request=request, where=where)
     return labels.from_folders(names, str(root))
 
 
