@@ -12,7 +12,7 @@ class DataConfig:
     """Where real images come from."""
 
     source: str = "folder"
-    """Kind of source, a module of flaxgan.data.sources: digits, folder, zip, synthetic."""
+    """Kind of source, a module of flaxgan.data.sources: digits, folder, zip, array_record, tfds, synthetic."""
     path: str = ""
     """The folder or file; empty for sources that ship with a dependency."""
     resolution: int | tuple[int, int] | None = None

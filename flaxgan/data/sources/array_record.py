@@ -1,0 +1,146 @@
+"""A folder that `flaxgan dataset --format array_record` wrote: image files as records, with random access.
+
+    manifest.json               see `flaxgan.data.manifest.Manifest`
+    labels.npy                  classes, int32 [M], or vectors, float32 [M, K]; absent without labels
+    images-00000.array_record   and so on, in the manifest's order: one record for each image
+
+Each record is a msgpack map with "name" (text), "label" (a number, a list of numbers or nil) and "image" (the bytes of
+a PNG, JPEG or WebP file). Besides local folders, gs:// addresses are read.
+"""
+
+import bisect
+import io
+import itertools
+import os
+
+import numpy as np
+from etils import epath
+
+from flaxgan.data import fields, files, labels, manifest, records
+from flaxgan.data.manifest import Manifest
+from flaxgan.data.request import Request
+from flaxgan.data.source import Source
+
+LAYOUT = "data.source='array_record' reads a folder that `flaxgan dataset SRC DEST --format array_record` has written"
+LABELS_NAME = "labels.npy"
+
+
+def open(path: str | os.PathLike[str], request: Request) -> Source:
+    """Opens an array_record set; see `flaxgan.data.open_source`.
+
+    Number and size of its files, and their records, must be as its manifest says.
+    """
+    fields.check_image_channels(request.channels)
+    root = existing_set(path)
+    found = RecordFiles(os.fspath(root))
+    return files.open_files(found, None if request.num_classes == 0 else found.labels(), request)
+
+
+def read_manifest(root: epath.Path) -> Manifest:
+    """The manifest of a set.
+
+    Raises:
+      ValueError: if it cannot be read.
+    """
+    path = root / manifest.FILE_NAME
+    return manifest.from_json(_bytes(path), os.fspath(path))
+
+
+class RecordFiles:
+    """The images of an array_record set; see `flaxgan.data.files.Files`."""
+
+    def __init__(self, path: str):
+        root = epath.Path(path)
+        self.path = path
+        self.num_ignored = 0
+        self.manifest = read_manifest(root)
+        self.names = tuple(f"record {index}" for index in range(self.manifest.count))
+        self._files = [_open_shard(root, shard) for shard in self.manifest.shards]
+        self._ends = list(itertools.accumulate(map(len, self._files)))
+        if self._ends[-1:] != [self.manifest.count] or not self.manifest.count:
+            total = self._ends[-1] if self._ends else 0
+            where = f"{path}/{manifest.FILE_NAME}"
+            raise ValueError(f"{where}: says {self.manifest.count:,} images, but its files hold {total:,}")
+
+    def __reduce__(self) -> tuple:
+        # Open files do not travel between processes: they are opened again there.
+        return RecordFiles, (self.path,)
+
+    def read(self, index: int) -> bytes:
+        return self.record(index).image
+
+    def head(self, index: int) -> bytes:
+        return self.read(index)
+
+    def where(self, index: int) -> str:
+        file, place = self._place(index)
+        return f"{file.path}: record {place}"
+
+    def record(self, index: int) -> records.Record:
+        """An image with its name and its label."""
+        file, place = self._place(index)
+        return records.from_bytes(file.read(place), f"{file.path}: record {place}")
+
+    def labels(self) -> labels.Labels | None:
+        """The labels of all images, where the set has labels."""
+        return None if self.manifest.labels == "none" else _labels(epath.Path(self.path), self.manifest)
+
+    def _place(self, index: int) -> tuple[records.RecordFile, int]:
+        shard = bisect.bisect_right(self._ends, index)
+        file = self._files[shard]
+        return file, index - (self._ends[shard] - len(file))
+
+
+def existing_set(path: str | os.PathLike[str]) -> epath.Path:
+    """The field data.path as the folder of a set, local or not.
+
+    Raises:
+      ValueError: if there is something else.
+      FileNotFoundError: if there is nothing.
+    """
+    root = epath.Path(fields.existing_path(path, LAYOUT))
+    if not (root / manifest.FILE_NAME).exists():
+        raise ValueError(f"data.path={os.fspath(path)!r} holds no {manifest.FILE_NAME}. {LAYOUT}")
+    return root
+
+
+def _bytes(path: epath.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: the file cannot be read ({error.strerror or error})") from error
+
+
+def _open_shard(root: epath.Path, shard: manifest.Shard) -> records.RecordFile:
+    path = root / shard.name
+    try:
+        num_bytes = path.stat().length
+    except OSError as error:
+        raise ValueError(f"{path}: the file is missing or cannot be read; {manifest.FILE_NAME} lists it") from error
+    if num_bytes != shard.num_bytes:
+        raise ValueError(
+            f"{path}: has {num_bytes:,} bytes; {manifest.FILE_NAME} says {shard.num_bytes:,}. A copy may have been cut "
+            "short"
+        )
+    file = records.RecordFile(os.fspath(path))
+    if len(file) != shard.count:
+        raise ValueError(f"{path}: holds {len(file):,} readable records; {manifest.FILE_NAME} says {shard.count:,}")
+    return file
+
+
+def _labels(root: epath.Path, found: Manifest) -> labels.Labels:
+    path = root / LABELS_NAME
+    try:
+        values = np.load(io.BytesIO(_bytes(path)), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: the labels cannot be read ({error})") from error
+    count, width = found.count, len(found.class_names)
+    dtype, shape = (np.int32, (count,)) if found.labels == "classes" else (np.float32, (count, width))
+    if values.dtype != dtype or values.shape != shape:
+        expected = f"{np.dtype(dtype)} {list(shape)}"
+        raise ValueError(f"{path}: holds {values.dtype} {list(values.shape)}; {manifest.FILE_NAME} says {expected}")
+    if found.labels == "classes" and not (values.min() >= 0 and values.max() < width):
+        raise ValueError(f"{path}: holds classes {values.min()} to {values.max()}; allowed: 0 to {width - 1}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{path}: holds numbers that are not finite")
+    return labels.Labels(values, found.class_names)
