@@ -12,7 +12,9 @@ UNSET = {"resolution": None, "channels": None, "num_classes": None}
 
 
 def test_unknown_source_names_the_field_and_the_choices():
-    with pytest.raises(ValueError, match=r"data\.source='digit' is unknown; allowed: .*digits, folder, synthetic.* zip"):
+    with pytest.raises(
+        ValueError, match=r"data\.source='digit' is unknown; allowed: .*digits, folder, synthetic.* zip"
+    ):
         open_source("digit", "", **UNSET)
 
 

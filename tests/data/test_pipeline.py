@@ -1,3 +1,4 @@
+import hashlib
 import itertools
 
 import numpy as np
@@ -90,6 +91,37 @@ def test_processes_together_give_the_global_batch_across_epochs(source, process_
         assert_equal({name: np.concatenate([part[name] for part in parts]) for name in whole}, whole)
 
 
+def digest(parts: list[list[dict]]) -> list[str]:
+    """A hash of each global batch, from the rows of each process in their order."""
+    joined = (
+        b"".join(part[name].tobytes() for name in ("images", "labels") for part in batch)
+        for batch in zip(*parts, strict=True)
+    )
+    return [hashlib.sha256(data).hexdigest() for data in joined]
+
+
+@pytest.mark.parametrize("labels", ["classes", "vectors"])
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_hashes_of_two_epochs_are_those_of_one_process(opened, make_images, on_error, labels):
+    """Each process opens the set for itself, as on hosts of its own, with another number of threads."""
+    contents, _ = make_images(20)
+    bad = {"03.png", "04.png", "19.png"} if on_error == "skip" else set()
+    contents = {name: b"" if name in bad else data for name, data in contents.items()}
+    entries = [[name, index if labels == "classes" else [index, 0.5]] for index, name in enumerate(contents)]
+    wanted = {"on_error": on_error, "labels": labels, "channels": 1}
+    options = {"batch_size": 8, "seed": 3, "mirror": True}
+    hashes = {}
+    for count in (1, 2, 4):
+        parts = []
+        for index in range(count):
+            process = {"process_index": index, "process_count": count, "num_threads": 1 + index}
+            parts.append(take(pipeline.batches(opened(contents, entries, **wanted), **options, **process), 5))
+        hashes[count] = digest(parts)
+    assert hashes[1] == hashes[2] == hashes[4] and len(set(hashes[1])) == 5
+    plain = pipeline.batches(opened(contents, entries, **wanted), **{**options, "mirror": False})
+    assert not set(digest([take(plain, 5)])) & set(hashes[1])
+
+
 def test_order_does_not_depend_on_the_batch_size_or_on_mirroring(source):
     large = pipeline.batch_at(source, 0, batch_size=24, seed=4, mirror=True)
     small = [pipeline.batch_at(source, step, batch_size=3, seed=4, mirror=True) for step in range(8)]
@@ -120,6 +152,17 @@ def test_mirror_flips_half_of_the_images_left_to_right(source):
     by_image = [flipped[indices(batch) == index].mean() for index in range(COUNT)]
     assert min(by_image) > 0.2 and max(by_image) < 0.8  # an image is not flipped for good
     assert not flips(pipeline.batch_at(source, 0, batch_size=100, seed=0)).any()
+
+
+def test_class_grid_shows_no_image_of_another_class_in_place_of_a_skipped_one(opened, make_images):
+    contents, pixels = make_images(6)
+    contents = {name: b"" if name in ("0.png", "4.png") else data for name, data in contents.items()}
+    source = opened(contents, [[f"{index}.png", index // 2] for index in range(6)], on_error="skip")
+    images, _ = pipeline.by_class(source, 3, 0)
+    images = images.reshape(3, 3, *source.image_shape)
+    for row in images:
+        np.testing.assert_array_equal(row[0], pixels[1])
+        np.testing.assert_array_equal(row[2], pixels[5])
 
 
 def test_labels_are_zeros_without_labels(source):
