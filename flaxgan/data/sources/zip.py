@@ -1,19 +1,21 @@
 """A ZIP archive of PNG, JPEG or WebP images, stored or deflated, with an optional dataset.json (the StyleGAN format).
 
-The list of files is read once. Every read then is one positioned read of the archive (pread), which shares no seek
-position, so any number of threads read at once without a lock.
+The list of files is read once. Every read then is of the bytes at an offset (`flaxgan.data.storage`), which shares no
+seek position, so any number of threads read at once without a lock.
 """
 
+import dataclasses
 import os
 import struct
-import weakref
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from flaxgan.data import fields, files, labels
-from flaxgan.data.errors import ImageError, StorageError
+from etils import epath
+
+from flaxgan.data import fields, files, labels, manifest, storage
+from flaxgan.data.errors import ImageError
 from flaxgan.data.request import Request
 from flaxgan.data.source import Source
 
@@ -24,6 +26,7 @@ LAYOUT = (
 
 _HEAD_BYTES = 1 << 16
 _MAX_FILE_BYTES = 1 << 28
+_HEADER_ROOM_BYTES = 1 << 9
 _ENCRYPTED_FLAG = 0x1
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of the name and of the extra field
 _LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -36,6 +39,21 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
     files and files that are no images are ignored.
     """
     fields.check_image_channels(request.channels)
+    archive = open_archive(path)
+    found = archive.manifest()
+    if found is not None:
+        _check_manifest(archive, found)
+    found_labels = None if request.num_classes == 0 else _labels(archive, request, found)
+    return files.open_files(archive, found_labels, request)
+
+
+def open_archive(path: str | os.PathLike[str]) -> "ZipFiles":
+    """The files of an archive, at least one of which is an image.
+
+    Raises:
+      ValueError: if it is no such archive.
+      FileNotFoundError: if there is nothing at the path.
+    """
     absolute = fields.existing_path(path, LAYOUT)
     if not absolute.is_file():
         raise ValueError(f"data.path={os.fspath(path)!r} is a folder (data.source='folder' reads those). {LAYOUT}")
@@ -43,8 +61,7 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
     if not archive.names:
         found = f"{archive.num_ignored:,} other files" if archive.num_ignored else "it is empty"
         raise ValueError(f"data.path={os.fspath(path)!r} has no images ({found}). {LAYOUT}")
-    found_labels = None if request.num_classes == 0 else _labels(archive, request)
-    return files.open_files(archive, found_labels, request)
+    return archive
 
 
 class Entry(NamedTuple):
@@ -62,12 +79,11 @@ class ZipFiles:
     """The image files of a ZIP archive; see `flaxgan.data.files.Files`."""
 
     def __init__(self, path: str):
-        entries = _entries(path)
+        self._file = storage.open_file(path)
+        entries = _entries(path, self._file.size)
         self.path = path
         self.names, self.num_ignored = files.split_names(list(entries))
         self._entries = entries
-        self._descriptor = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._descriptor)
 
     def __reduce__(self) -> tuple:
         # An open file does not travel between processes: the archive is opened again there.
@@ -88,43 +104,44 @@ class ZipFiles:
         entry = self._entries.get(labels.FILE_NAME)
         return None if entry is None else self._read(entry)
 
+    def manifest(self) -> manifest.Manifest | None:
+        """What `flaxgan dataset` has written about the archive, where it has made it."""
+        entry = self._entries.get(manifest.FILE_NAME)
+        data = b"" if entry is None else self._read(entry)
+        return manifest.from_json(data, f"{self.path}: {entry.name}") if manifest.is_manifest(data) else None
+
     def _read(self, entry: Entry, limit_bytes: int | None = None) -> bytes:
         where = f"{self.path}: {entry.name}"
-        header = self._bytes_at(entry.header_offset, _LOCAL_HEADER.size, where)
-        signature, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
+        wanted = min(entry.compressed_bytes, limit_bytes or entry.compressed_bytes)
+        # Header and data in one read, which counts in a bucket; how long the header is stands in it.
+        room = min(_HEADER_ROOM_BYTES + wanted, self._file.size - entry.header_offset)
+        start = self._file.read_at(entry.header_offset, max(room, _LOCAL_HEADER.size), where)
+        signature, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(start)
         if signature != _LOCAL_SIGNATURE:
             raise ImageError(f"{where}: the archive is damaged: there is no file where its directory says")
-        offset = entry.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
-        data = self._bytes_at(offset, min(entry.compressed_bytes, limit_bytes or entry.compressed_bytes), where)
+        header_bytes = _LOCAL_HEADER.size + name_bytes + extra_bytes
+        data = start[header_bytes : header_bytes + wanted]
+        if len(data) < wanted:
+            data = self._file.read_at(entry.header_offset + header_bytes, wanted, where)
         if entry.is_deflated:
             data = _inflated(data, min(entry.file_bytes, limit_bytes or entry.file_bytes), where)
         if limit_bytes is None and (len(data) != entry.file_bytes or zlib.crc32(data) != entry.checksum):
             raise ImageError(f"{where}: the archive is damaged: the file's size or checksum is wrong")
         return data
 
-    def _bytes_at(self, offset: int, count: int, where: str) -> bytes:
-        try:
-            data = os.pread(self._descriptor, count, offset)
-        except OSError as error:
-            raise StorageError(f"{where}: cannot be read from the archive ({error})") from error
-        if len(data) < count:
-            raise ImageError(f"{where}: the archive ends before the file does; it may have been cut short")
-        return data
 
-
-def _entries(path: str) -> dict[str, Entry]:
+def _entries(path: str, archive_bytes: int) -> dict[str, Entry]:
     """All files of an archive that are not hidden, by name."""
-    archive_bytes = os.path.getsize(path)
     entries = {}
     for info in _directory(path):
         where = f"{path}: {info.filename!r}"
-        if info.filename.startswith("/") or ".." in PurePosixPath(info.filename).parts:
+        if _leads_outside(info.filename):
             raise ValueError(f"{where} leads outside the archive; allowed: relative names without '..'")
         if info.is_dir() or files.is_hidden(info.filename):
             continue
         if info.filename in entries:
             raise ValueError(f"{where} occurs twice; allowed: one file of each name")
-        if files.is_image(info.filename) or info.filename == labels.FILE_NAME:
+        if files.is_image(info.filename) or info.filename in (labels.FILE_NAME, manifest.FILE_NAME):
             _check_readable(info, archive_bytes, where)
         entries[info.filename] = Entry(
             name=info.filename,
@@ -137,14 +154,15 @@ def _entries(path: str) -> dict[str, Entry]:
     return entries
 
 
+def _leads_outside(name: str) -> bool:
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return ".." in parts or parts[:1] == ("/",)
+
+
 def _directory(path: str) -> list[zipfile.ZipInfo]:
+    is_archive = storage.read_start(path, len(_LOCAL_SIGNATURE)) == _LOCAL_SIGNATURE
     try:
-        with Path(path).open("rb") as file:
-            is_archive = file.read(len(_LOCAL_SIGNATURE)) == _LOCAL_SIGNATURE
-    except OSError as error:
-        raise ValueError(f"data.path={path!r} cannot be read ({error.strerror}). {LAYOUT}") from error
-    try:
-        with zipfile.ZipFile(path) as archive:
+        with epath.Path(path).open("rb") as file, zipfile.ZipFile(file) as archive:
             return archive.infolist()
     except Exception as error:  # a damaged directory raises anything
         problem = "is a damaged ZIP archive, perhaps cut short" if is_archive else "is not a ZIP archive"
@@ -170,9 +188,26 @@ def _inflated(data: bytes, max_bytes: int, where: str) -> bytes:
         raise ImageError(f"{where}: the archive is damaged ({error})") from error
 
 
-def _labels(archive: ZipFiles, request: Request) -> labels.Labels | None:
+def _check_manifest(archive: ZipFiles, found: manifest.Manifest) -> None:
+    where = f"{archive.path}: {manifest.FILE_NAME}"
+    if found.count != len(archive.names):
+        raise ValueError(f"{where} says {found.count:,} images, but the archive holds {len(archive.names):,}")
+    try:
+        shape = files.header_shape(archive, 0)
+    except ImageError:
+        return  # Whether that stops anything is for data.on_error to say.
+    if shape != found.shape:
+        raise ValueError(f"{where} says images of {found.shape}, but {archive.names[0]} is {shape}")
+
+
+def _labels(archive: ZipFiles, request: Request, found: manifest.Manifest | None) -> labels.Labels | None:
     data = archive.read_labels()
     if data is None:
         return None
     where = f"{archive.path}: {labels.FILE_NAME}"
-    return labels.from_json(data, archive.names, request=request, where=where)
+    numbered = labels.from_json(data, archive.names, request=request, where=where)
+    if numbered is None or found is None:
+        return numbered
+    if len(numbered.class_names) > len(found.class_names):
+        raise ValueError(f"{where}: has {len(numbered.class_names)} classes; {manifest.FILE_NAME} names fewer")
+    return dataclasses.replace(numbered, class_names=found.class_names)

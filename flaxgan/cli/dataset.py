@@ -1,0 +1,173 @@
+"""Converts any images into a ZIP archive (in the StyleGAN layout) or an array_record set, in the size to train at.
+
+Killed in the middle, the same command goes on where it was; the result is the same, byte for byte, for any number of
+interruptions and of workers. It appears under its name when it is whole. A manifest in it says how many images of which
+shape it holds, how they were cropped and resized (on which FID depends), which images could not be used and why, and a
+checksum, which --check compares.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+from flaxgan.cli._progress_line import ProgressLine
+from flaxgan.data import manifest, open_source
+from flaxgan.data.source import Source
+
+_OWN_IMAGES = ("digits", "synthetic")  # sources that need no path and make images of any size
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `flaxgan dataset`."""
+    parser.add_argument("src", metavar="SRC", nargs="?", help="a folder, a ZIP archive, an array_record set, `digits`")
+    parser.add_argument("dest", metavar="DEST", nargs="?", help="what to make: NAME.zip, or a folder for array_record")
+    parser.add_argument("--check", metavar="DEST", help="read a set made by this command, and compare its checksum")
+    parser.add_argument("--source", metavar="KIND", help="kind of SRC, as data.source; tfds reads a prepared TFDS set")
+    parser.add_argument("--resolution", type=_resolution, metavar="HxW", help="pixels, R or HxW; default: SRC's")
+    parser.add_argument("--channels", type=int, choices=(1, 3, 4), help="1 grey, 3 RGB, 4 RGBA; default: SRC's own")
+    parser.add_argument("--crop", choices=("none", "center"), default="none", help="as data.crop; default: none")
+    parser.add_argument("--resize", choices=("none", "lanczos", "box"), help="default: lanczos with --resolution")
+    labels = ("auto", "classes", "vectors", "none")
+    parser.add_argument("--labels", choices=labels, default="auto", help="default: those that SRC has")
+    parser.add_argument("--format", choices=("zip", "array_record"), help="default: zip where DEST ends in .zip")
+    on_error = "an image that cannot be used: stop and name it (default), or name it and leave it out"
+    parser.add_argument("--on-error", choices=("raise", "skip"), default="raise", help=on_error)
+    parser.add_argument("--workers", type=int, help="threads that read and encode; default: one for each core")
+    parser.add_argument("--restart", action="store_true", help="begin anew instead of going on")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Makes or checks a set.
+
+    Raises:
+      ValueError: on a mistake in the arguments, an image that cannot be used, or a set that fails its check.
+      OSError: if something is missing or cannot be written.
+    """
+    if arguments.check is not None:
+        _check(arguments)
+    elif arguments.src is None or arguments.dest is None:
+        raise ValueError("SRC and DEST: one is missing; allowed: both, or --check DEST alone")
+    else:
+        _make(arguments)
+
+
+def _make(arguments: argparse.Namespace) -> None:
+    from flaxgan.data import conversion, workplace  # bring Pillow, which --help can do without
+
+    form = _form(arguments.dest, arguments.format)
+    workers = _workers(arguments.workers)
+    kind = arguments.source or _kind(arguments.src)
+    resize = arguments.resize or ("lanczos" if arguments.resolution and kind not in _OWN_IMAGES else "none")
+    source = _open(arguments, kind, resize)
+    path = "" if kind in _OWN_IMAGES else arguments.src
+    plan = workplace.plan(source, form=form, kind=kind, path=path, crop=arguments.crop, resize=resize)
+    dest = pathlib.Path(os.path.abspath(os.path.expanduser(arguments.dest)))
+    if conversion.is_made(dest, source, plan):
+        shutil.rmtree(workplace.folder_of(dest), ignore_errors=True)
+        print(f"{arguments.dest}: is there already, made like this; nothing to do")
+        return
+    print(source.description)
+    line = ProgressLine(len(source))
+    try:
+        made = conversion.convert(
+            source, dest, plan, workers=workers, progress=line.converted, restart=arguments.restart
+        )
+    except KeyboardInterrupt:
+        raise ValueError("stopped; the same command goes on from here") from None
+    finally:
+        line.close()
+    print(f"{arguments.dest}: {_summary(made)}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from flaxgan.data import verification
+
+    path = pathlib.Path(os.path.expanduser(arguments.check))
+    if arguments.src is not None:
+        raise ValueError(f"SRC: found {arguments.src!r} beside --check; allowed: --check DEST alone")
+    found = verification.read_manifest(path)
+    line = ProgressLine(found.count)
+    try:
+        problems = verification.verify(path, line.checked)
+    finally:
+        line.close()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise ValueError(f"{arguments.check}: {len(problems):,} problems, named above")
+    print(f"{arguments.check}: is whole: {_summary(found)}")
+
+
+def _summary(made: "manifest.Manifest") -> str:
+    height, width, channels = made.shape
+    labels = f"{len(made.class_names):,} classes" if made.labels == "classes" else "no labels"
+    if made.labels == "vectors":
+        labels = f"labels of {len(made.class_names):,} numbers"
+    skipped = f", {len(made.skipped):,} skipped (named in {manifest.FILE_NAME})" if made.skipped else ""
+    return f"{made.count:,} images of {height}x{width}x{channels}, {labels}{skipped}, sha256 {made.sha256}"
+
+
+def _open(arguments: argparse.Namespace, kind: str, resize: str) -> Source:
+    """The source, with the labels that it has unless they are named."""
+    path = "" if kind in _OWN_IMAGES else arguments.src
+    problem = None
+    for labels in ("classes", "vectors") if arguments.labels == "auto" else (arguments.labels,):
+        try:
+            return open_source(
+                kind,
+                path,
+                resolution=arguments.resolution,
+                channels=arguments.channels,
+                num_classes=0 if labels == "none" else None,
+                crop=arguments.crop,
+                resize=resize,
+                labels="classes" if labels == "none" else labels,
+                on_error=arguments.on_error,
+            )
+        except ValueError as error:
+            problem = problem or error
+    raise problem
+
+
+def _kind(src: str) -> str:
+    path = pathlib.Path(os.path.expanduser(src))
+    if path.is_dir():
+        place = path / manifest.FILE_NAME
+        return "array_record" if place.is_file() and manifest.is_manifest(place.read_bytes()) else "folder"
+    if path.exists():
+        return "zip"
+    if src in _OWN_IMAGES:
+        return src
+    raise FileNotFoundError(
+        f"SRC: {src!r} does not exist; allowed: a folder, a ZIP archive, an array_record set, "
+        f"{', '.join(_OWN_IMAGES)}, or the name of a prepared TFDS set with --source tfds"
+    )
+
+
+def _form(dest: str, form: str | None) -> str:
+    if "://" in dest:
+        raise ValueError(f"DEST: found {dest!r}; allowed: a local path; copy the set when it is made")
+    is_archive = dest.endswith(".zip")
+    if form is None and not is_archive:
+        raise ValueError(f"DEST: found {dest!r}; allowed: a name that ends in .zip, or --format array_record")
+    if form is not None and is_archive != (form == "zip"):
+        raise ValueError(f"DEST: found {dest!r} with --format {form}; allowed: .zip for zip, and for zip alone")
+    return form or "zip"
+
+
+def _workers(workers: int | None) -> int:
+    if workers is None:
+        return os.cpu_count() or 1
+    if workers < 1:
+        raise ValueError(f"--workers: found {workers}, allowed: at least 1")
+    return workers
+
+
+def _resolution(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"found {text!r}, allowed: pixels as R or HxW, such as 256 or 64x96")
+    return int(found[1]), int(found[2] or found[1])
