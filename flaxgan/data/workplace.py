@@ -59,14 +59,14 @@ class Plan:
 def plan(source: Source, *, form: str, kind: str, path: str, crop: str, resize: str) -> Plan:
     """The plan that converts an opened source; see `Plan`."""
     names = source.images.files.names if isinstance(source.images, DecodedFiles) else ()
-    place = os.path.expanduser(path)
+    place = os.path.expanduser(path).rstrip("/")
     content = hashlib.sha256(json.dumps([names, source.class_names]).encode())
     content.update(b"" if source.labels is None else source.labels.tobytes())
     return Plan(
         form=form,
         kind=kind,
         path=os.path.abspath(place) if os.path.exists(place) else path,
-        origin=f"{kind} {os.path.basename(path.rstrip('/'))}{_history(kind, place)}".strip(),
+        origin=f"{kind} {os.path.basename(place)}{_history(kind, place)}".strip(),
         images=len(source),
         content=content.hexdigest(),
         shape=source.image_shape,
@@ -144,6 +144,8 @@ def _check_plan(folder: pathlib.Path, wanted: Plan) -> None:
         old = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path}: is damaged; {advice}") from error
+    if isinstance(old, dict) and old | {"content": ""} == new | {"content": ""} and old != new:
+        raise ValueError(f"{folder}: was begun with other files or labels; {advice}")
     differing = [name for name in new if not isinstance(old, dict) or old.get(name) != new[name]]
     if differing:
         name = differing[0]
