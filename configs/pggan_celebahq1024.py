@@ -71,17 +71,19 @@ def _paper(config: Config) -> Config:
 
 def _tiny(config: Config) -> Config:
     """About 0.13 M parameters in each network, 96 kimg of digits with their classes."""
-    adam = dataclasses.replace(config.d_optimizer, learning_rate=0.002)
+    adam = dataclasses.replace(config.d_optimizer, learning_rate=0.003)
     return dataclasses.replace(
         config,
         network={"name": "pggan", "z_dim": 64, "channel_base": 512, "channel_max": 48},
         data=DataConfig(source="digits", resolution=16, channels=1, num_classes=10),
+        batch_size=16,
         total_kimg=96,
         snapshot_kimg=16,
         tick_kimg=2,
         g_optimizer=adam,
         d_optimizer=adam,
-        growth=GrowthConfig(start_px=4, fade_kimg=8, stabilize_kimg=8),
+        ema=EmaConfig(half_life_kimg=1.0, rampup=0.05),
+        growth=GrowthConfig(start_px=4, fade_kimg=6, stabilize_kimg=6),
         accelerator="any",
         metrics=("class_quality",),
         metric_images=1797,
