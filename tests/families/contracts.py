@@ -42,12 +42,22 @@ def tiny_recipes() -> dict[str, Config]:
 
 
 @functools.cache
+def tiny_recipe_of_each_file() -> tuple[str, ...]:
+    """The first such recipe of each file; others of it are variants of that one."""
+    first: dict[str, str] = {}
+    for name in sorted(tiny_recipes()):
+        first.setdefault(name.partition(":")[0], name)
+    return tuple(first.values())
+
+
+@functools.cache
 def recipe_of(family: str) -> str:
     """A tiny recipe of the family, one with classes if there is one."""
-    found = {name: config for name, config in tiny_recipes().items() if config.network["name"] == family}
+    configs = tiny_recipes()
+    found = [name for name in tiny_recipe_of_each_file() if configs[name].network["name"] == family]
     if not found:
         raise AssertionError(f"family {family!r}: no recipe in configs/ has a variant that trains it on the digits")
-    return max(found, key=lambda name: found[name].data.num_classes)
+    return max(found, key=lambda name: configs[name].data.num_classes)
 
 
 def overrides(recipe: str) -> dict[str, object]:
