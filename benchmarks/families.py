@@ -1,12 +1,13 @@
 """Shows what each family learns: trains every tiny recipe on the same digits for as long, and measures all alike.
 
-    .venv/bin/python -m benchmarks.families [--seeds 3] [--kimg 48] [--only NAME ...] [--jobs 2] [--out FILE.md]
+    .venv/bin/python -m benchmarks.families [--seeds 3] [--kimg 32] [--only NAME ...] [--jobs 2] [--out FILE.md]
 
 Trained are the quick start and every variant of a recipe in configs/ whose name begins with `tiny`, found by listing
 the folder. Each training has a process of its own, two at a time on a core each.
 
 Results of finished runs are lines of benchmarks/families/results.jsonl: the same command after an interruption goes on
-from there, and what a recipe or its settings changed is trained again. The table is written after every run.
+from there, and a recipe that has changed is trained again. The table is written after every run; what a person has to
+say about the grids is in benchmarks/families/notes.md, and becomes part of it.
 """
 
 import argparse
@@ -82,7 +83,7 @@ def main(arguments: list[str]) -> None:
     """Trains and measures what is missing, and writes the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.families", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="runs of each recipe (default: 3)")
-    parser.add_argument("--kimg", type=float, default=48, help="thousands of images of each run (default: 48)")
+    parser.add_argument("--kimg", type=float, default=32, help="thousands of images of each run (default: 32)")
     parser.add_argument("--only", nargs="*", default=[], help="train these alone, by name")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, each on its own core (default: 2)")
     parser.add_argument("--out", type=pathlib.Path, default=OUT, help="the table (default: benchmarks/FAMILIES.md)")
@@ -184,7 +185,9 @@ class Benchmark:
         for (name, _), key in self._keys.items():
             if key in self._results:
                 found[name].append(self._results[key])
-        text = family_table.render(self._entries, found, kimg=self._known.kimg, seeds=self._known.seeds)
+        notes = self._folder / "notes.md"
+        settings = {"kimg": self._known.kimg, "seeds": self._known.seeds}
+        text = family_table.render(self._entries, found, **settings, notes=notes.read_text() if notes.exists() else "")
         self._known.out.write_text(text)
 
 
