@@ -27,11 +27,11 @@ def label_key(features: Mapping[str, Any], wanted: str | None, where: str) -> st
     """
     if wanted is not None:
         if wanted not in features:
-            raise ValueError(f"{where}: has no feature {wanted!r}; allowed as label: {', '.join(features)}")
+            raise ValueError(f"{where}: has no feature {wanted!r}; allowed as label: {', '.join(sorted(features))}")
         return wanted
     from tensorflow_datasets import features as tfds_features  # slow to import
 
-    classes = [name for name, feature in features.items() if isinstance(feature, tfds_features.ClassLabel)]
+    classes = sorted(name for name, feature in features.items() if isinstance(feature, tfds_features.ClassLabel))
     if "label" in classes:
         return "label"
     if len(classes) > 1:

@@ -110,13 +110,13 @@ def _preparation(info: Any) -> str:
 def _image_features(features: Mapping[str, Any]) -> list[str]:
     import tensorflow_datasets as tfds
 
-    return [name for name, feature in features.items() if isinstance(feature, tfds.features.Image)]
+    return sorted(name for name, feature in features.items() if isinstance(feature, tfds.features.Image))
 
 
 def _image_key(features: Mapping[str, Any], wanted: str | None, where: str) -> str:
     images = _image_features(features)
     if not images:
-        raise ValueError(f"{where}: has no images, only {', '.join(features)}")
+        raise ValueError(f"{where}: has no images, only {', '.join(sorted(features))}")
     if wanted not in images and (wanted or len(images) > 1):
         found = f"no image {wanted!r}" if wanted else "several images"
         raise ValueError(f"{where}: has {found}; allowed: one of {', '.join(images)}, as ?image=KEY")
