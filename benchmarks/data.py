@@ -10,20 +10,23 @@ less, is shown beside it.
 """
 
 import argparse
+import collections
 import concurrent.futures
+import contextlib
 import io
 import itertools
 import pathlib
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from flaxgan.data import open_source, pipeline
+from flaxgan.data.source import Source
 
 NUM_IMAGES = 512
 BATCH_SIZE = 64
@@ -56,60 +59,59 @@ def files_of(size_px: int, kind: str) -> list[bytes]:
     return files
 
 
-def measure(step: Callable[[], int], seconds: float) -> Speed:
-    """Repeats a step, which returns how many images it was."""
+def timed(step: Callable[[], object], images: int, seconds: float) -> Speed:
+    """Repeats a step of so many images."""
     count, start, cpu = 0, time.perf_counter(), time.process_time()
     while (passed := time.perf_counter() - start) < seconds:
-        count += step()
+        step()
+        count += images
     return Speed(count / passed, (time.process_time() - cpu) / count)
 
 
-def decoder(files: list[bytes], pool: concurrent.futures.Executor, threads: int) -> Callable[[], int]:
-    """A step that decodes a batch in each thread."""
-    starts = itertools.count()
+def decoder(files: list[bytes], *, threads: int, seconds: float) -> Speed:
+    """Each thread decodes one batch after the other."""
 
     def decode(start: int) -> None:
         for index in range(start, start + BATCH_SIZE):
             np.asarray(Image.open(io.BytesIO(files[index % len(files)])))
 
-    def step() -> int:
-        list(pool.map(decode, [next(starts) * BATCH_SIZE for _ in range(threads)]))
-        return threads * BATCH_SIZE
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        starts = itertools.count(step=BATCH_SIZE)
+        ready = collections.deque(pool.submit(decode, next(starts)) for _ in range(2 * threads))
 
-    return step
+        def step() -> None:
+            ready.popleft().result()
+            ready.append(pool.submit(decode, next(starts)))
+
+        return timed(step, BATCH_SIZE, seconds)
 
 
-def loader(batches: Iterator[pipeline.Batch], threads: int) -> Callable[[], int]:
-    """A step that takes a batch for each thread."""
-
-    def step() -> int:
-        return sum(len(next(batches)["images"]) for _ in range(threads))
-
-    return step
+def whole(source: Source, *, threads: int, seconds: float) -> Speed:
+    """Batches as a run gets them; those that are ready when it starts to count are left out."""
+    batches = pipeline.batches(source, batch_size=BATCH_SIZE, seed=0, mirror=True, num_threads=threads)
+    with contextlib.closing(batches):
+        for _ in range(2 * threads + 1):
+            next(batches)
+        return timed(lambda: next(batches), BATCH_SIZE, seconds)
 
 
 def compare(size_px: int, kind: str, *, threads: int, seconds: float, rounds: int) -> str:
     """One line of the table."""
-    files = files_of(size_px, kind)
-    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    files, how = files_of(size_px, kind), {"threads": threads, "seconds": seconds}
+    with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "set.zip"
         with zipfile.ZipFile(path, "w") as archive:
             for index, data in enumerate(files):
                 archive.writestr(f"{index:05d}.{kind.lower()}", data)
         source = open_source("zip", path, resolution=size_px, channels=3)
-        batches = pipeline.batches(source, batch_size=BATCH_SIZE, seed=0, mirror=True, num_threads=threads)
-        steps = decoder(files, pool, threads), loader(batches, threads)
-        for step in steps:
-            measure(step, seconds / 2)
-        speeds = [[measure(step, seconds) for step in steps] for _ in range(rounds)]
-        batches.close()
-    alone, whole = (Speed(*np.median([pair[which] for pair in speeds], axis=0)) for which in (0, 1))
+        speeds = [(decoder(files, **how), whole(source, **how)) for _ in range(rounds + 1)][1:]
+    alone, both = (Speed(*np.median([pair[which] for pair in speeds], axis=0)) for which in (0, 1))
     ratios = np.percentile([b.images_per_second / a.images_per_second for a, b in speeds], [25, 50, 75])
     cpu_ratio = np.median([a.cpu_seconds / b.cpu_seconds for a, b in speeds])
     return (
-        f"| {size_px} {kind} | {threads} | {alone.images_per_second:,.0f} | {whole.images_per_second:,.0f} | "
+        f"| {size_px} {kind} | {threads} | {alone.images_per_second:,.0f} | {both.images_per_second:,.0f} | "
         f"{ratios[1]:.2f} ({ratios[0]:.2f} to {ratios[2]:.2f}) | {alone.cpu_seconds * 1e6:,.0f} | "
-        f"{whole.cpu_seconds * 1e6:,.0f} | {cpu_ratio:.2f} |"
+        f"{both.cpu_seconds * 1e6:,.0f} | {cpu_ratio:.2f} |"
     )
 
 
