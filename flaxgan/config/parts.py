@@ -14,7 +14,7 @@ class DataConfig:
     source: str = "folder"
     """Kind of source, a module of flaxgan.data.sources: digits, folder, zip, array_record, tfds, synthetic."""
     path: str = ""
-    """The folder or file; empty for sources that ship with a dependency."""
+    """The folder or file, or the name of a TFDS set; empty for sources that ship with a dependency."""
     resolution: int | tuple[int, int] | None = None
     """Image size in pixels, R or HxW; None takes it from the data."""
     crop: Literal["none", "center"] = "none"

@@ -73,11 +73,14 @@ def locate(place: Place) -> epath.Path:
 
     Raises:
       FileNotFoundError: if there is none, with what to run.
-      ValueError: if several could be meant.
+      ValueError: if several could be meant, or the folder cannot be listed.
     """
     data_dir = default_data_dir()
     root = epath.Path(place.path or os.path.join(data_dir, place.name))
-    versions = [folder for folder in _prepared(root) if place.version in (None, folder.name)]
+    try:
+        versions = [folder for folder in _prepared(root) if place.version in (None, folder.name)]
+    except Exception as error:  # clients of buckets raise anything
+        raise ValueError(f"data.path: {root} cannot be listed ({error})") from error
     if not versions:
         raise FileNotFoundError(_missing(place, root, data_dir))
     configs = sorted({os.fspath(folder.parent) for folder in versions})

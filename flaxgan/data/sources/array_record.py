@@ -16,7 +16,7 @@ import os
 import numpy as np
 from etils import epath
 
-from flaxgan.data import fields, files, labels, manifest, records
+from flaxgan.data import fields, files, labels, manifest, records, storage
 from flaxgan.data.manifest import Manifest
 from flaxgan.data.request import Request
 from flaxgan.data.source import Source
@@ -43,7 +43,7 @@ def read_manifest(root: epath.Path) -> Manifest:
       ValueError: if it cannot be read.
     """
     path = root / manifest.FILE_NAME
-    return manifest.from_json(_bytes(path), os.fspath(path))
+    return manifest.from_json(storage.read_all(os.fspath(path)), os.fspath(path))
 
 
 class RecordFiles:
@@ -104,18 +104,11 @@ def existing_set(path: str | os.PathLike[str]) -> epath.Path:
     return root
 
 
-def _bytes(path: epath.Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}: the file cannot be read ({error.strerror or error})") from error
-
-
 def _open_shard(root: epath.Path, shard: manifest.Shard) -> records.RecordFile:
     path = root / shard.name
     try:
         num_bytes = path.stat().length
-    except OSError as error:
+    except Exception as error:  # clients of buckets raise anything
         raise ValueError(f"{path}: the file is missing or cannot be read; {manifest.FILE_NAME} lists it") from error
     if num_bytes != shard.num_bytes:
         raise ValueError(
@@ -131,7 +124,7 @@ def _open_shard(root: epath.Path, shard: manifest.Shard) -> records.RecordFile:
 def _labels(root: epath.Path, found: Manifest) -> labels.Labels:
     path = root / LABELS_NAME
     try:
-        values = np.load(io.BytesIO(_bytes(path)), allow_pickle=False)
+        values = np.load(io.BytesIO(storage.read_all(os.fspath(path))), allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path}: the labels cannot be read ({error})") from error
     count, width = found.count, len(found.class_names)
