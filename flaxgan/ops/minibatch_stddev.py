@@ -112,8 +112,8 @@ def class_minibatch_stddev(x: jax.Array, labels: jax.Array, *, num_channels: int
 
     Args:
       x: float [N, H, W, C].
-      labels: [N, K], one-hot or any vectors: images of equal ones are a class. An image that is alone in its class has a
-        standard deviation of 1e-4.
+      labels: [N, K], one-hot or any vectors: images of equal ones are a class. An image that is alone in its class has
+        a standard deviation of 1e-4.
       num_channels: extra channels F; must divide C.
 
     Returns:

@@ -18,9 +18,9 @@ from flaxgan.convert.state_dict import from_flax
 from flaxgan.train import optim
 from flaxgan.train import setup as building
 from flaxgan.train.forward import Latents
+from flaxgan.train.scene import Reals
 from flaxgan.train.setup import Setup
 from flaxgan.train.state import Average, NetworkState, TrainState
-from flaxgan.train.scene import Reals
 from flaxgan.types import Gan
 
 
