@@ -54,8 +54,15 @@ class DecodedFiles:
         return len(self.files.names)
 
     def __getitem__(self, index: int) -> np.ndarray:
+        return self._decoded(index)
+
+    def mirrored(self, index: int) -> np.ndarray:
+        """The same, flipped left to right."""
+        return self._decoded(index, mirrored=True)
+
+    def _decoded(self, index: int, *, mirrored: bool = False) -> np.ndarray:
         where = self.files.where(index)
-        image = images.decode(self.files.read(index), where, self.transform)
+        image = images.decode(self.files.read(index), where, self.transform, mirrored=mirrored)
         images.check_channels(image.shape[2], self.image_shape[2], where)
         return image
 

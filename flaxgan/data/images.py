@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from flaxgan.data.errors import ImageError
 from flaxgan.data.fields import CHANNEL_NAMES
@@ -14,7 +17,13 @@ from flaxgan.data.transform import Shape, Transform
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
-_FORMATS = ("PNG", "JPEG", "WEBP")
+MAX_PIXELS = 1 << 27
+"""An image with more is refused: a few bytes can declare any number, and all of them would be decoded."""
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# By their class they open faster than by `Image.open`. Of an MPO file, a photo with more pictures behind it such as a
+# preview, the class for JPEG reads the photo.
+_KINDS = ((_PNG_SIGNATURE, PngImageFile), (b"\xff\xd8\xff", JpegImageFile), (b"RIFF", WebPImageFile))
 # Pillow warns of damaged notes in a file, and of large images; the former do not matter here, the latter are allowed.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -39,7 +48,6 @@ _TURNS = {  # of the values of that tag
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = (5, 6, 7, 8)
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def header_shape(data: bytes, where: str) -> Shape:
@@ -58,7 +66,7 @@ def header_shape(data: bytes, where: str) -> Shape:
     return _shape(_open(data, where), where)
 
 
-def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS) -> np.ndarray:
+def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS, *, mirrored: bool = False) -> np.ndarray:
     """Decodes an image.
 
     The orientation that a camera noted is applied. Palettes and CMYK become RGB (CMYK without a colour profile), and
@@ -69,6 +77,7 @@ def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS) -> np.ndar
       data: the whole file.
       where: what to call the file in a message.
       transform: what is then done to it.
+      mirrored: whether it is flipped left to right in the end.
 
     Returns:
       Pixels, uint8 [H, W, C].
@@ -84,7 +93,7 @@ def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS) -> np.ndar
         picture = _upright(_natural(image))
     except Exception as error:  # decoders raise anything on damaged bytes
         raise ImageError(f"{where}: the image cannot be decoded; it may be damaged or cut short ({error})") from error
-    return transform.apply_to_picture(picture, where)
+    return transform.apply_to_picture(picture, where, mirrored=mirrored)
 
 
 def check_channels(found: int, allowed: int, where: str) -> None:
@@ -103,25 +112,24 @@ def _channels(count: int) -> str:
 def _open(data: bytes, where: str) -> Image.Image:
     if not data:
         raise ImageError(f"{where}: the file is empty")
+    kind = next((kind for signature, kind in _KINDS if data.startswith(signature)), None)
+    if kind is None:
+        raise ImageError(f"{where}: not a PNG, JPEG or WebP image, or damaged")
     try:
-        return Image.open(io.BytesIO(data), formats=_FORMATS)
-    except Image.UnidentifiedImageError as error:
-        raise ImageError(f"{where}: not a PNG, JPEG or WebP image, or damaged") from error
-    except Image.DecompressionBombError as error:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise ImageError(
-            f"{where}: the header declares more than {limit:,} pixels; allowed: up to that many"
-        ) from error
+        image = kind(io.BytesIO(data))
     except Exception as error:  # decoders raise anything on damaged bytes
         raise ImageError(f"{where}: the image's header cannot be read ({error})") from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"{where}: the header declares {height}x{width} pixels; allowed: up to {MAX_PIXELS:,} of them")
+    return image
 
 
 def _shape(image: Image.Image, where: str) -> Shape:
     mode = _natural_mode(image)
     if mode is None:
         raise ImageError(f"{where}: unsupported kind of image (mode {image.mode}); allowed: grey, RGB, CMYK or palette")
-    # An MPO file is a JPEG photo with more pictures behind it, such as a preview.
-    if getattr(image, "is_animated", False) and image.format != "MPO":
+    if getattr(image, "is_animated", False):
         raise ImageError(f"{where}: the image is an animation; allowed: still images")
     width, height = image.size
     if _orientation(image) in _SIDEWAYS:

@@ -157,8 +157,7 @@ def _load(source: Source, chunk: int, *, seed: int, mirror: bool, count: int, of
     flips = order.flips(seed, first, count) if mirror else np.zeros(count, bool)
     images, labels = _empty(source, count)
     for row, (index, flip) in enumerate(zip(indices.tolist(), flips.tolist())):
-        image, labels[row] = source[index]
-        images[row] = image[:, ::-1] if flip else image
+        images[row], labels[row] = source.read(index, mirrored=flip)
     return {"images": images, "labels": labels}
 
 

@@ -1,8 +1,9 @@
 """What every kind of data looks like to the trainer: a random-access sequence of images and labels."""
 
 import dataclasses
+import functools
 import itertools
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +17,13 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> np.ndarray: ...
+
+
+@runtime_checkable
+class MirroredImages(Images, Protocol):
+    """Images that can be had flipped left to right for less than it takes to flip their pixels."""
+
+    def mirrored(self, index: int) -> np.ndarray: ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,16 +61,31 @@ class Source:
         Raises:
           ImageError: if the image, or with skipping every image, cannot be used.
         """
+        return self.read(index)
+
+    def read(self, index: int, *, mirrored: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """`self[index]`, with the image flipped left to right if wished."""
         if self.skipped is None:
-            return self.images[index], self.label(index)
+            return self._image(index, mirrored), self.label(index)
         for candidate in itertools.chain(range(index, len(self)), range(index)):
             if candidate in self.skipped:
                 continue
             try:
-                return self.images[candidate], self.label(candidate)
+                return self._image(candidate, mirrored), self.label(candidate)
             except ImageError as error:
                 self.skipped.note(candidate, error)
         raise ImageError(f"no image can be used. {self.skipped.summary()}")
+
+    def _image(self, index: int, mirrored: bool) -> np.ndarray:
+        if not mirrored:
+            return self.images[index]
+        if self._flips_itself:
+            return self.images.mirrored(index)
+        return self.images[index][:, ::-1]
+
+    @functools.cached_property
+    def _flips_itself(self) -> bool:
+        return isinstance(self.images, MirroredImages)
 
     def label(self, index: int) -> np.ndarray:
         """The label of an image, int32 [] or float32 [K]; 0 without labels."""

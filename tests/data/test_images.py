@@ -180,7 +180,7 @@ JPEG = saved(random_image("RGB", (64, 64)), "JPEG")
         (PNG[:300] + b"\1" + PNG[301:], "the checksum of its pixels is wrong"),
         (JPEG[: len(JPEG) // 2], "cannot be decoded"),
         (saved(random_image("RGB", (64, 64)), "BMP"), "not a PNG, JPEG or WebP image"),
-        (with_header(PNG, 16, struct.pack(">II", 1 << 20, 1 << 20)), "declares more than [0-9,]+ pixels"),
+        (with_header(PNG, 16, struct.pack(">II", 1 << 20, 1 << 20)), "declares 1048576x1048576 pixels; allowed"),
         (with_header(PNG, 16, struct.pack(">II", 0, 64)), "a.png"),
     ],
     ids=["empty", "text", "short", "cut", "damaged", "flipped", "jpeg", "bmp", "bomb", "flat"],
