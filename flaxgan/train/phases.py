@@ -86,7 +86,7 @@ def _joint(setup: Setup) -> Phase:
         after_g, g_scalars = g(state, reals, inputs)
         after_d, d_scalars = d(state, reals, inputs)
         named = {
-            f"{n}_{key}": value for n, found in (("g", g_scalars), ("d", d_scalars)) for key, value in found.items()
+            f"{n}/{key}": value for n, found in (("g", g_scalars), ("d", d_scalars)) for key, value in found.items()
         }
         return after_d.replace(g=after_g.g, pl_mean=after_g.pl_mean), named
 

@@ -65,4 +65,4 @@ def test_step_is_one_gradient_step_on_the_joint_loss():
     compare = lambda step, gradient: np.testing.assert_allclose(step, gradient, rtol=1e-3, atol=2e-6)
     jax.tree.map(compare, moved, {"g": gradients[0], "d": gradients[1]})
     assert all(np.max(np.abs(layer)) > 1e-3 for layer in (moved["g"]["base"]["kernel"], moved["d"]["conv1"]["kernel"]))
-    assert set(scalars) >= {"g_loss", "d_loss", "g_latent_correlation", "d_quadratic_potential"}
+    assert set(scalars) >= {"g/loss", "d/loss", "g/latent_correlation", "d/quadratic_potential"}

@@ -205,8 +205,8 @@ def test_a_joint_update_moves_both_networks_from_the_same_state_and_draws():
     after_d, d_scalars = _updated(apart, "d_main", state, reals, inputs)
     _assert_close((after.g, after.pl_mean), (after_g.g, after_g.pl_mean))
     _assert_close((after.d, after.ada), (after_d.d, after_d.ada))
-    assert (scalars["g_loss"], scalars["d_loss"]) == (g_scalars["loss"], d_scalars["loss"])
-    assert np.any(after.pl_mean != state.pl_mean) and np.isfinite(scalars["g_path_length"])
+    assert (scalars["g/loss"], scalars["d/loss"]) == (g_scalars["loss"], d_scalars["loss"])
+    assert np.any(after.pl_mean != state.pl_mean) and np.isfinite(scalars["g/path_length"])
 
 
 @pytest.mark.parametrize("g_batch_size", [4, 20])
