@@ -23,12 +23,12 @@ def test_other_names_than_public_functions_are_refused_with_those_there_are(name
 
 
 def test_functions_imported_into_a_module_are_not_its_own():
-    assert hasattr(regularizers, "path_length_penalty")
-    with pytest.raises(ValueError, match="has no function 'path_length_penalty'; allowed: path_length, r1"):
-        lookup.function(regularizers, "path_length_penalty")
+    assert hasattr(regularizers, "input_gradient_penalty")
+    with pytest.raises(ValueError, match="has no function 'input_gradient_penalty'; allowed: .*path_length, .*r1"):
+        lookup.function(regularizers, "input_gradient_penalty")
 
 
-@pytest.mark.parametrize("name", ["stylegan", "_checks", "", "stylegan2.Generator", "os"])
+@pytest.mark.parametrize("name", ["style_gan", "_checks", "", "stylegan2.Generator", "os"])
 def test_other_names_than_public_modules_are_refused_with_those_there_are(name):
     with pytest.raises(ValueError, match=r"flaxgan.networks has no module .*; allowed: .*stylegan2"):
         lookup.module(networks, name)

@@ -146,7 +146,6 @@ MISTAKES = {
     "no path": (["--config.data.path="], ["data.path is empty"]),
     "resolution": (["--config.data.resolution=16"], ["000.png", "8x8", "16x16", "data.resolution"]),
     "resolution of the network": (["--config.data.resolution=9x9"], ["9x9"]),
-    "channels": (["--config.data.channels=4"], ["000.png", "3 channels", "4 channels", "data.channels"]),
     "classes": (["--config.data.num_classes=3"], ["data.num_classes", "3", "2"]),
     "source": (["--config.data.source=web"], ["data.source='web'", "digits, folder"]),
     "stddev group": (["--config.batch_size=6"], ["config.batch_size: found 6", "group_size: found 4"]),
