@@ -137,6 +137,8 @@ class Session:
             "data_wait_share": (waited - self._waited) / seconds,
             "time": time.time(),
         }
+        if self._run.source.skipped is not None:
+            record["skipped_images"] = len(self._run.source.skipped)
         self._waited = waited
         self._logs.tick(record)
         self._restart_clock(step)
@@ -195,6 +197,8 @@ class Session:
             logs.tick_means(self._history)  # Nothing that is not finite may be saved.
             self._checkpoints.save(state, self._run.config)
         self._checkpoints.wait()
+        if self._run.source.skipped:
+            print(self._run.source.skipped.summary(), flush=True)  # each host says what it has seen
         if done:
             logs.say(f"done: {self._run.folder.root}, samples in {self._run.folder.samples}")
         elif step:
