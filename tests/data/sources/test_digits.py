@@ -59,3 +59,16 @@ def test_path_must_be_empty():
         ValueError, match=r"data\.path='/data', but data\.source='digits' reads no files; allowed: empty"
     ):
         digits.open("/data", Request(**UNSET))
+
+
+def test_label_vectors_are_one_hot():
+    source = digits.open("", Request(labels="vectors", num_classes=10))
+    assert source.labels.shape == (1797, 10) and source.labels.dtype == np.float32
+    np.testing.assert_array_equal(source.labels.argmax(1), load_digits().target)
+    np.testing.assert_array_equal(source.labels.sum(1), 1)
+
+
+@pytest.mark.parametrize("field, value", [("crop", "center"), ("resize", "box")])
+def test_there_is_nothing_to_crop_or_resize(field, value):
+    with pytest.raises(ValueError, match=rf"data\.{field}='{value}'; allowed for data\.source='digits': 'none'"):
+        digits.open("", Request(resolution=8, **{field: value}))

@@ -31,3 +31,10 @@ def test_resolution_must_be_set():
 def test_path_must_be_empty():
     with pytest.raises(ValueError, match=r"data\.path='x', but data\.source='synthetic' reads no files"):
         synthetic.open("x", Request(resolution=8, channels=None, num_classes=None))
+
+
+def test_label_vectors_are_the_bits_of_the_index():
+    source = synthetic.open("", Request(resolution=8, num_classes=4, labels="vectors"))
+    assert source.labels.dtype == np.float32
+    np.testing.assert_array_equal(source.labels[6], [0, 1, 1, 0])
+    assert source[5][1].tolist() == [1, 0, 1, 0] and source.num_classes == 4
