@@ -2,11 +2,11 @@
 
     .venv/bin/python benchmarks/data.py [--threads 2] [--seconds 1.5] [--rounds 9]
 
-The decoder alone: threads that do nothing but turn the bytes of image files, which lie in memory, into arrays (Pillow,
-`np.asarray(Image.open(...).convert("RGB"))`). The pipeline: the same files in a ZIP archive, read, checked, decoded,
-flipped at random and put into batches. The two take turns, so that another job on the machine disturbs both alike; the
-ratio is the median of the rounds' ratios, with the lower and the upper quartile. CPU time for an image, which other jobs disturb
-less, is shown beside it.
+The decoder alone: threads that do nothing but turn the bytes of image files, which lie in memory, into arrays
+(Pillow, `np.asarray(Image.open(...).convert("RGB"))`). The pipeline: the same files in a ZIP archive, read, checked,
+decoded, flipped at random and put into batches. The two take turns, so that another job on the machine disturbs both
+alike; the ratio is the median of the rounds' ratios, with the lower and the upper quartile. CPU time for an image,
+which other jobs disturb less, is shown beside it.
 """
 
 import argparse
