@@ -10,8 +10,8 @@ import sys
 
 import jax
 
+from flaxgan.train import background, dry_run, flags, hosts, logs, loop
 from flaxgan.train import compile as compilation
-from flaxgan.train import dry_run, flags, hosts, logs, loop
 from flaxgan.train.run import prepare
 
 
@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> int:
         if command.dry_run:
             dry_run.show(command.config, compile_too=command.dry_run == "compile")
             return 0
-        loop.train(prepare(command.config, command.workdir))
+        with loop.ended_by_sigterm():
+            loop.train(prepare(command.config, command.workdir), resume=command.resume)
     except (ValueError, OSError, logs.NonFiniteError) as error:
         if os.environ.get("FLAXGAN_TRACEBACK"):
             raise
@@ -40,4 +41,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    background.leave(main(sys.argv[1:]))

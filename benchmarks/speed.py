@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
     state = compilation.init_state(built, mesh)
     total = 0.0
     for program in compilation.compile_all(built, mesh, say=print):
-        inputs = (batch, np.int32(0)) if program.name != "advance" else ()
+        inputs = (np.bool_(True), *((batch, np.int32(0)) if program.name != "advance" else ()))
         state, seconds = _time(program, state, inputs)
         total += seconds * program.repeats / program.interval
         memory = program.run.memory_analysis()
@@ -58,7 +58,7 @@ def _time(program: compilation.Program, state, inputs) -> tuple[object, float]:
     for call in range(CALLS + 2):
         start = time.perf_counter()
         state = jax.block_until_ready(program.run(state, *inputs))
-        state = state[0] if inputs else state
+        state = state[0] if isinstance(state, tuple) else state
         if call >= 2:
             seconds.append(time.perf_counter() - start)
     return state, statistics.median(seconds)

@@ -177,11 +177,11 @@ def _compiled_once() -> Iterator[None]:
 
     compile_all = compilation.compile_all
 
-    def compile_once(setup, mesh, *, say):
+    def compile_once(setup, mesh, *, say, **settings):
         data = dataclasses.replace(setup.config.data, path="")
         key = f"{setup.stage_number} {to_json(dataclasses.replace(setup.config, data=data))}"
         if key not in _programs:
-            _programs[key] = compile_all(setup, mesh, say=say)
+            _programs[key] = compile_all(setup, mesh, say=say, **settings)
         return _programs[key]
 
     with mock.patch.object(compilation, "compile_all", compile_once):

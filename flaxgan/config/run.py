@@ -75,6 +75,10 @@ class Config:
     """Batches over which batch normalization's statistics of sampled images are taken anew; 0 uses the running ones."""
     keep_checkpoints: int = 3
     """Latest checkpoints to keep."""
+    keep_every_kimg: float | None = None
+    """Of each stretch of so many thousands of images the first checkpoint is kept, too; None keeps none for that."""
+    keep_best: str = ""
+    """Measured value by which the best checkpoint is kept, too, such as frechet or agreement; or NAME:min, NAME:max."""
     accelerator: Literal["any", "cpu", "gpu", "tpu", "gpu_or_tpu"] = "any"
     """Device the recipe is meant for; a run on another one is refused."""
     matmul_precision: Literal["default", "high", "highest"] = "default"
@@ -104,3 +108,5 @@ class Config:
         require(self.metric_images >= 1, "metric_images", self.metric_images, "at least 1")
         require(self.standing_batches >= 0, "standing_batches", self.standing_batches, "0 or more")
         require(self.keep_checkpoints >= 1, "keep_checkpoints", self.keep_checkpoints, "at least 1")
+        every = self.keep_every_kimg
+        require(every is None or 0 < every < math.inf, "keep_every_kimg", every, "None or a finite number above 0")

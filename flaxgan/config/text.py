@@ -20,7 +20,7 @@ def from_json(text: str) -> Config:
     """
     try:
         return _build(Config, json.loads(text), "config")
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
 
 

@@ -1,12 +1,16 @@
 """Checkpoints: the train state on disk, through Orbax.
 
 A checkpoint holds `train` (the state but for the average), `ema` (the generator's average: with the config, all that
-tools need) and `config`. States are stored as nested dicts of arrays, so that a checkpoint does not depend on the
-Python classes of the day.
+tools need), `config`, and `manifest` (checksums of all arrays, and what was measured). States are stored as nested
+dicts of arrays, so that a checkpoint does not depend on the Python classes of the day.
 """
 
 import hashlib
+import itertools
 import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -16,35 +20,81 @@ from etils import epath
 from flax import serialization, traverse_util
 
 from flaxgan.config import Config, from_json, to_json
+from flaxgan.train import damage, hosts
+from flaxgan.train.damage import DamagedError
+from flaxgan.train.retention import Policy, Retention
 from flaxgan.train.state import TrainState
 
 Arrays = dict[str, Any]
 """A nested dict of arrays."""
 
 
+class SaveError(OSError):
+    """A checkpoint that could not be written; those before it are as they were."""
+
+
 class Checkpoints:
     """The checkpoints of one run."""
 
-    def __init__(self, folder: epath.PathLike, *, keep: int):
-        """Opens the folder, which is made if it is missing; the latest `keep` checkpoints are kept."""
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+    def __init__(self, folder: epath.PathLike, *, keep: int | Retention):
+        """Opens the folder, which is made if it is missing.
+
+        Args:
+          folder: of the checkpoints, one folder a step in it.
+          keep: which checkpoints stay when another one is saved: so many of the latest, or a whole rule.
+
+        Raises:
+          ValueError: if it is no folder, or cannot be made.
+        """
+        damage.silence_echoes()
         self._folder = epath.Path(folder)
-        self._manager = ocp.CheckpointManager(self._folder.absolute(), options=options)
+        self._measured: dict[int, dict[str, float]] = {}
+        self._saving: int | None = None
+        rule = keep if isinstance(keep, Retention) else Retention(keep)
+        options = ocp.CheckpointManagerOptions(preservation_policy=Policy(rule, self._measured), create=True)
+        try:
+            self._manager = ocp.CheckpointManager(self._folder.absolute(), options=options)
+        except OSError as error:
+            raise ValueError(
+                f"{folder}: {error.strerror or error}, allowed: a folder that can be written to"
+            ) from error
+        for step in self.steps() if rule.best else ():
+            self._measured[step] = _measured(self._folder / str(step))
+
+    def steps(self) -> list[int]:
+        """The steps of all complete checkpoints, rising."""
+        return sorted(self._manager.all_steps())
 
     def latest_step(self) -> int | None:
         """The step of the latest complete checkpoint, or None."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState, config: Config) -> None:
-        """Starts to save; training goes on while files are written."""
+    def save(self, state: TrainState, config: Config, measured: Mapping[str, float] | None = None) -> None:
+        """Starts to save; training goes on while files are written.
+
+        Args:
+          state: the train state.
+          config: of the run.
+          measured: what was measured of it, by which the best checkpoint is kept.
+
+        Raises:
+          SaveError: if this or the checkpoint before it cannot be written.
+        """
         arrays = serialization.to_state_dict(state)
+        step, sums = int(state.step), damage.checksums(arrays)
         ema = arrays.pop("ema")
+        manifest = {"checksums": sums, "measured": dict(measured or {})}
         items = ocp.args.Composite(
             train=ocp.args.StandardSave(arrays),
             ema=ocp.args.StandardSave(ema),
             config=ocp.args.JsonSave(json.loads(to_json(config))),
+            manifest=ocp.args.JsonSave(manifest),
         )
-        self._manager.save(int(state.step), args=items)
+        self.wait()
+        with self._explaining(step):
+            self._measured[step] = manifest["measured"]
+            self._manager.save(step, args=items)
+        self._saving = step
 
     def restore(self, step: int, target: TrainState) -> TrainState:
         """The state saved at a step.
@@ -55,6 +105,7 @@ class Checkpoints:
 
         Raises:
           ValueError: if the checkpoint's arrays are not those of the target; it names the first that differs.
+          DamagedError: if the checkpoint is not as it was saved; it names the file or the array.
         """
         wanted = serialization.to_state_dict(target)
         folder = self._folder / str(step)
@@ -62,16 +113,52 @@ class Checkpoints:
         wanted = jax.tree.map(_abstract, wanted)
         ema = wanted.pop("ema")
         items = ocp.args.Composite(train=ocp.args.StandardRestore(wanted), ema=ocp.args.StandardRestore(ema))
-        found = self._manager.restore(step, args=items)
-        return serialization.from_state_dict(target, {**found["train"], "ema": found["ema"]})
+        with damage.naming_damage(folder):
+            found = self._manager.restore(step, args=items)
+        arrays = {**found["train"], "ema": found["ema"]}
+        damage.check_checksums(folder, arrays, _manifest(folder)["checksums"])
+        return serialization.from_state_dict(target, arrays)
+
+    def set_aside_after(self, step: int, folder: epath.Path) -> list[int]:
+        """Moves the checkpoints after a step to another folder; returns their steps."""
+        later = [other for other in self.steps() if other > step]
+        if later and jax.process_index() == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            for other in later:
+                (self._folder / str(other)).rename(_free_name(folder / str(other)))
+        hosts.wait_for_all("set aside")
+        self._manager.reload()
+        return later
+
+    def check(self) -> None:
+        """Raises a SaveError if what was saved last could not be written; waits for nothing."""
+        if self._saving is not None and not self._manager.is_saving_in_progress():
+            self.wait()
 
     def wait(self) -> None:
-        """Waits until everything is on disk."""
-        self._manager.wait_until_finished()
+        """Waits until everything is on disk.
+
+        Raises:
+          SaveError: if it could not be written.
+        """
+        step, self._saving = self._saving, None
+        with self._explaining(step):
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits until everything is on disk, and ends."""
-        self._manager.close()
+        """Waits until everything is on disk, and ends; see `wait`."""
+        step, self._saving = self._saving, None
+        with self._explaining(step):
+            self._manager.close()
+
+    @contextmanager
+    def _explaining(self, step: int | None) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            left = _steps(self._folder)
+            last = f"the last good checkpoint is that of step {max(left)}" if left else "there is no checkpoint yet"
+            raise SaveError(f"{self._folder}: step {step} cannot be saved: {damage.cause(error)}; {last}") from error
 
 
 def locate(path: epath.PathLike) -> epath.Path:
@@ -86,7 +173,7 @@ def locate(path: epath.PathLike) -> epath.Path:
     if (path / "ema").exists() and (path / "train").exists():
         return path
     folder = path / "checkpoints" if (path / "checkpoints").exists() else path
-    steps = [int(child.name) for child in folder.iterdir() if child.name.isdigit()] if folder.is_dir() else []
+    steps = _steps(folder)
     if not steps:
         raise ValueError(f"{path}: holds no checkpoint; allowed: a run folder or a checkpoint in it")
     return folder / str(max(steps))
@@ -104,9 +191,8 @@ def exists(path: epath.PathLike) -> bool:
 def read_config(folder: epath.Path) -> Config:
     """The config of the run that a checkpoint belongs to."""
     _require_complete(folder, (folder / "config").exists())
-    with _reader() as reader:
-        found = reader.restore(folder.absolute(), args=ocp.args.Composite(config=ocp.args.JsonRestore()))
-    return from_json(json.dumps(found["config"]))
+    with damage.naming_damage(folder):
+        return from_json(json.dumps(_read_json(folder, "config")))
 
 
 def read_average(folder: epath.Path) -> Arrays:
@@ -141,6 +227,7 @@ def _reader() -> ocp.Checkpointer:
         "train": ocp.StandardCheckpointHandler(),
         "ema": ocp.StandardCheckpointHandler(),
         "config": ocp.JsonCheckpointHandler(),
+        "manifest": ocp.JsonCheckpointHandler(),
     }
     return ocp.Checkpointer(ocp.CompositeCheckpointHandler(**items))
 
@@ -151,21 +238,58 @@ def _read(folder: epath.Path, *items: str) -> dict[str, Arrays]:
     place = lambda found: jax.ShapeDtypeStruct(found.shape, found.dtype, sharding=sharding)
     metadata = _metadata(folder)
     targets = {item: ocp.args.StandardRestore(jax.tree.map(place, metadata[item])) for item in items}
-    with _reader() as reader:
-        return dict(reader.restore(folder.absolute(), args=ocp.args.Composite(**targets)))
+    with damage.naming_damage(folder), _reader() as reader:
+        found = dict(reader.restore(folder.absolute(), args=ocp.args.Composite(**targets)))
+    arrays = {name: found[name] for name in items if name != "train"} | found.get("train", {})
+    damage.check_checksums(folder, arrays, _manifest(folder)["checksums"])
+    return found
 
 
 def _metadata(folder: epath.Path) -> dict[str, Arrays]:
-    with _reader() as reader:
+    with damage.naming_damage(folder), _reader() as reader:
         items = dict(reader.metadata(folder.absolute()).item_metadata)
-    found = {item: items[item].tree for item in ("train", "ema") if items.get(item) is not None}
-    _require_complete(folder, len(found) == 2)
+        found = {item: items[item].tree for item in ("train", "ema") if items.get(item) is not None}
+        _require_complete(folder, len(found) == 2)
     return found
+
+
+def _manifest(folder: epath.Path) -> dict[str, dict[str, Any]]:
+    """What is known of a checkpoint beside its arrays; nothing of one that an older version has saved."""
+    with damage.naming_damage(folder):
+        found = _read_json(folder, "manifest") if (folder / "manifest").exists() else {}
+        return {"checksums": dict(found.get("checksums", {})), "measured": dict(found.get("measured", {}))}
+
+
+def _measured(folder: epath.Path) -> dict[str, float]:
+    """What was measured of a checkpoint. One that is damaged is not the best one."""
+    try:
+        return {name: float(value) for name, value in _manifest(folder)["measured"].items()}
+    except (ValueError, TypeError):
+        return {}
+
+
+def _read_json(folder: epath.Path, item: str) -> Any:
+    with _reader() as reader:
+        return reader.restore(folder.absolute(), args=ocp.args.Composite(**{item: ocp.args.JsonRestore()}))[item]
 
 
 def _require_complete(folder: epath.Path, is_complete: bool) -> None:
     if not is_complete:
-        raise ValueError(f"{folder}: not a checkpoint, or not a complete one; allowed: one that a run has saved")
+        raise DamagedError(f"{folder}: not a checkpoint, or not a complete one; allowed: one that a run has saved")
+
+
+def _steps(folder: epath.Path) -> list[int]:
+    """The steps that a folder of checkpoints holds."""
+    if not folder.is_dir():
+        return []
+    names = [child.name for child in folder.iterdir() if child.is_dir()]
+    return [int(name) for name in names if re.fullmatch("[0-9]+", name)]
+
+
+def _free_name(path: epath.Path) -> epath.Path:
+    """The path, or if that exists, the same with a number."""
+    names = itertools.chain([path], (path.with_name(f"{path.name}-{number}") for number in itertools.count(2)))
+    return next(name for name in names if not name.exists())
 
 
 def _abstract(array: Any) -> jax.ShapeDtypeStruct:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import jax
 from jax.sharding import Mesh
 
-from flaxgan.train import advance, devices, phases, state
+from flaxgan.train import advance, background, devices, finite, phases, state
 from flaxgan.train.setup import Setup
 
 
@@ -20,7 +20,8 @@ class Program:
       name: the phase's name, or "advance".
       interval: it runs at steps that this divides.
       repeats: times that it runs in such a step, each time on a new batch.
-      run: the compiled function (state, batch, repeat), or for "advance" (state); it consumes the state.
+      run: the compiled function (state, fine, batch, repeat) -> (state, fine, scalars), see `flaxgan.train.finite`, or
+        for "advance" (state, fine) -> state; it consumes the state.
       seconds: compile time.
     """
 
@@ -87,7 +88,7 @@ def lower_all(setup: Setup, mesh: Mesh, **lowering) -> dict[tuple[str, int, int]
     """
     whole, batch = abstract_state(setup, mesh), abstract_batch(setup, mesh)
     copy = devices.replicated(mesh)
-    repeat = jax.ShapeDtypeStruct((), "int32", sharding=copy)
+    repeat, fine = (jax.ShapeDtypeStruct((), dtype, sharding=copy) for dtype in ("int32", "bool"))
 
     def lower(function, *arguments, outputs):
         jitted = jax.jit(function, donate_argnums=0, out_shardings=outputs)
@@ -95,25 +96,43 @@ def lower_all(setup: Setup, mesh: Mesh, **lowering) -> dict[tuple[str, int, int]
 
     programs = {}
     for phase in phases.build(setup):
-        program = phase.program(setup.config.seed)
-        programs[phase.name, phase.interval, phase.repeats] = lower(program, whole, batch, repeat, outputs=(copy, copy))
-    programs["advance", 1, 1] = lower(advance.program(setup), whole, outputs=copy)
+        program = finite.guarded(phase.program(setup.config.seed))
+        lowered = lower(program, whole, fine, batch, repeat, outputs=(copy, copy, copy))
+        programs[phase.name, phase.interval, phase.repeats] = lowered
+    programs["advance", 1, 1] = lower(_advance(setup), whole, fine, outputs=copy)
     return programs
 
 
-def compile_all(setup: Setup, mesh: Mesh, *, say: Callable[[str], None]) -> list[Program]:
+def _advance(setup: Setup) -> Callable[[state.TrainState, jax.Array], state.TrainState]:
+    """The end of a step, which waits with everything else once something is not finite."""
+    program = advance.program(setup)
+
+    def run(of: state.TrainState, fine: jax.Array) -> state.TrainState:
+        return finite.keep_unless(fine, of, program(of))
+
+    run.__name__ = program.__name__
+    return run
+
+
+def compile_all(
+    setup: Setup, mesh: Mesh, *, say: Callable[[str], None], cancelled: Callable[[], bool] = lambda: False
+) -> list[Program]:
     """Compiles every program of a step of the setup's stage.
 
     Args:
       setup: the run.
       mesh: its devices.
       say: receives one line before and one after each compilation.
+      cancelled: asked meanwhile; once it says yes, nothing more is compiled.
+
+    Raises:
+      Cancelled: see `flaxgan.train.background`.
     """
     programs = []
     for (name, interval, repeats), lower in lower_all(setup, mesh).items():
         say(f"compiling {name} ...")
         start = time.monotonic()
-        compiled = lower().compile()
+        compiled = background.run(lower().compile, cancelled=cancelled)
         seconds = time.monotonic() - start
         say(f"compiled {name} in {seconds:.1f} s")
         programs.append(Program(name, interval, repeats, compiled, seconds))

@@ -34,11 +34,13 @@ class Command:
       config: the completed config.
       workdir: the run folder.
       dry_run: None, "table" or "compile".
+      resume: the step of the checkpoint to continue from, or None for the latest.
     """
 
     config: Config
     workdir: pathlib.Path
     dry_run: str | None
+    resume: int | None = None
 
 
 def cluster(arguments: list[str]) -> Cluster:
@@ -50,7 +52,7 @@ def cluster(arguments: list[str]) -> Cluster:
 
 
 def parse(arguments: list[str]) -> Command:
-    """Parses `--config FILE[:VARIANT] [--workdir DIR] [--dry-run[=compile]] [--config.FIELD=VALUE ...]`.
+    """Parses the arguments of train.py: `--config FILE[:VARIANT]`, `--config.FIELD=VALUE`, and what `--help` lists.
 
     Unknown or ill-typed fields end the program with a message and exit code 2, as every command line tool does.
 
@@ -67,6 +69,8 @@ def parse(arguments: list[str]) -> Command:
         choices=DRY_RUN_KINDS,
         help="show parameters, devices and steps, with no data; =compile also compiles every phase",
     )
+    resume = "step of the checkpoint to continue from; later ones are set aside (default: latest)"
+    parser.add_argument("--resume", metavar="STEP", default="latest", help=resume)
     _add_cluster(parser)
     parser.add_argument("-h", "--help", action="store_true", help="show this, and with --config every field of it")
     parser.allow_abbrev = False
@@ -81,7 +85,15 @@ def parse(arguments: list[str]) -> Command:
         overrides = [*overrides, "--help"]
     config = override(load_recipe(known.config, _given_resolution(_split(overrides))), overrides)
     workdir = known.workdir or pathlib.Path("runs", recipe_name(known.config))
-    return Command(config, pathlib.Path(workdir), known.dry_run)
+    return Command(config, pathlib.Path(workdir), known.dry_run, _resume(known.resume))
+
+
+def _resume(text: str) -> int | None:
+    if text == "latest":
+        return None
+    if not re.fullmatch("[0-9]+", text):
+        raise ValueError(f"--resume: found {text!r}, allowed: latest, or the step of a checkpoint")
+    return int(text)
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:

@@ -108,6 +108,11 @@ def number_at(planned: Sequence[Stage], step: int) -> int:
     return next((n for n, stage in enumerate(planned) if step < stage.end_step), len(planned) - 1)
 
 
+def images_at(planned: Sequence[Stage], step: int) -> int:
+    """Images seen before a step of a run. A step at the border of two stages ends the first of them."""
+    return planned[number_at(planned, max(step - 1, 0))].images_at(step)
+
+
 def total_steps(planned: Sequence[Stage]) -> int:
     """Steps of the whole run."""
     return planned[-1].end_step

@@ -92,6 +92,10 @@ class Stop:
     def __init__(self):
         self.signals: list[int] = []
 
+    def is_asked_of_one(self) -> bool:
+        """Whether to stop a run of one process, which has to agree with nobody."""
+        return bool(self.signals) and jax.process_count() == 1
+
     def is_agreed(self, step: int) -> bool:
         """Whether to stop before a step, the same answer in all processes, which must all ask."""
         if jax.process_count() == 1:

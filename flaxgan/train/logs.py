@@ -3,14 +3,14 @@
 import datetime
 import resource
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from flaxgan.config import Config
 from flaxgan.train import run_folder
+from flaxgan.train.events import Events
 
 
 def say(text: str) -> None:
@@ -19,26 +19,61 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
+class Done(NamedTuple):
+    """A phase that has been started, with what it will have said; that is still on the device.
+
+    Attributes:
+      step: of the run.
+      phase: its name.
+      repeat: which of its repeats.
+      scalars: named values, one a round.
+      fine: whether everything was finite up to here, bool [].
+    """
+
+    step: int
+    phase: str
+    repeat: int
+    scalars: dict[str, jax.Array]
+    fine: jax.Array
+
+
 class NonFiniteError(FloatingPointError):
-    """A loss or statistic that is not a finite number."""
+    """A number that is not finite, made by a phase of a step.
+
+    Attributes:
+      done: the phase.
+    """
+
+    def __init__(self, done: Done, more: str = ""):
+        self.done = done
+        super().__init__(f"step {done.step}, phase {done.phase}: {problem(done.scalars)}{more}")
 
 
-def tick_means(history: list[tuple[int, str, dict[str, jax.Array]]]) -> dict[str, float]:
+def tick_means(history: list[Done]) -> dict[str, float]:
     """Mean of each scalar over the steps since the last tick: "g_main/loss" -> value.
 
     Args:
-      history: (step, phase, scalars still on the device).
+      history: the phases in their order.
 
     Raises:
-      NonFiniteError: naming the first step and phase with a value that is not finite.
+      NonFiniteError: naming the first step and phase that made a number that is not finite.
     """
     values: dict[str, list[float]] = {}
-    for step, phase, scalars in jax.device_get(history):
-        for name, value in scalars.items():
-            if not np.all(np.isfinite(value)):
-                raise NonFiniteError(f"step {step}, phase {phase}: {name} is {float(np.mean(value))}")
-            values.setdefault(f"{phase}/{name}", []).append(float(np.mean(value)))
+    for done in jax.device_get(history):
+        if not done.fine:
+            raise NonFiniteError(done)
+        for name, value in done.scalars.items():
+            values.setdefault(f"{done.phase}/{name}", []).append(float(np.mean(value)))
     return {name: float(np.mean(found)) for name, found in values.items()}
+
+
+def problem(scalars: dict[str, np.ndarray]) -> str:
+    """Which of a phase's values are not finite."""
+    found = {name: float(np.mean(value)) for name, value in scalars.items() if not np.all(np.isfinite(value))}
+    if not found:
+        return "the state after it is not finite"
+    losses_first = sorted(found, key=lambda name: not name.endswith("loss"))
+    return ", ".join(f"{name.replace('_', ' ')} is {found[name]}" for name in losses_first)
 
 
 class Logs:
@@ -51,7 +86,8 @@ class Logs:
         if self._writes:
             for path in (folder.log, folder.metrics):
                 run_folder.drop_after(path, step or -1)  # A run that starts again measures step 0 again.
-            self._events = SummaryWriter(str(folder.root), purge_step=step + 1 if step else None)
+            run_folder.require_appendable(folder.log)
+            self._events = Events(folder.root, step=step + 1 if step else 0)
 
     def tick(self, record: dict[str, Any]) -> None:
         """Prints the progress line and writes the record of a tick."""
@@ -59,8 +95,8 @@ class Logs:
         if self._writes:
             run_folder.append(self._folder.log, record)
             for name, value in {**record["losses"], **record["statistics"]}.items():
-                self._events.add_scalar(f"train/{name}", value, record["step"])
-            self._events.add_scalar("train/sec_per_kimg", record["sec_per_kimg"], record["step"])
+                self._events.scalar(f"train/{name}", value, record["step"])
+            self._events.scalar("train/sec_per_kimg", record["sec_per_kimg"], record["step"])
             self._events.flush()
 
     def measured(self, record: dict[str, Any]) -> None:
@@ -70,12 +106,12 @@ class Logs:
         if self._writes:
             run_folder.append(self._folder.metrics, record)
             for name, value in values.items():
-                self._events.add_scalar(f"metrics/{name}", value, record["step"])
+                self._events.scalar(f"metrics/{name}", value, record["step"])
 
     def grid(self, name: str, picture: np.ndarray, step: int) -> None:
         """Shows a grid [H, W, C] in TensorBoard."""
         if self._writes:
-            self._events.add_image(name, picture, step, dataformats="HWC")
+            self._events.image(name, picture, step)
 
     def close(self) -> None:
         """Flushes the event file."""

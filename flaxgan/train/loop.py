@@ -1,5 +1,6 @@
 """Training from the command line's point of view: start or resume, compile, train, stop."""
 
+import contextlib
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,35 +10,43 @@ import jax
 from flaxgan.train import compile as compilation
 from flaxgan.train import hosts, logs, transfer
 from flaxgan.train.checkpoint import Checkpoints
+from flaxgan.train.damage import DamagedError
 from flaxgan.train.run import Run
 from flaxgan.train.session import Session
 from flaxgan.train.state import TrainState
 
 
-def train(run: Run) -> TrainState:
-    """Trains to the end of the run, or until SIGINT or SIGTERM, from the latest checkpoint if there is one.
+def train(run: Run, *, resume: int | None = None) -> TrainState:
+    """Trains to the end of the run, or until SIGINT or SIGTERM, from a checkpoint if there is one.
+
+    Args:
+      run: what is trained.
+      resume: the step of the checkpoint to continue from; later ones are set aside. None is the latest.
 
     Returns:
       The last state, which is also saved.
 
     Raises:
       KeyboardInterrupt: after SIGINT, once the state is saved.
-      NonFiniteError: if a loss is not finite; the last checkpoint is left as it is.
+      NonFiniteError: if a number is not finite; checkpoints are left as they are.
+      SaveError: if a checkpoint cannot be written; those before it are left as they are.
+      ValueError: if there is no such checkpoint, or it is damaged; nothing is changed then.
     """
     logs.say(f"data: {run.source.description}")
     images = run.setup.stages[-1].images_per_step
     logs.say(f"devices: {jax.device_count()} {jax.default_backend()}, {images} images a step")
-    checkpoints = Checkpoints(run.folder.checkpoints, keep=run.config.keep_checkpoints)
+    checkpoints = Checkpoints(run.folder.checkpoints, keep=run.retention)
     stop = hosts.Stop()
     try:
-        state = _start(run, checkpoints)
-        if int(state.step) >= run.setup.total_steps:
+        state = _start(run, checkpoints, resume)
+        step = int(state.step)
+        if step >= run.setup.total_steps:
             logs.say(f"nothing to do: {run.folder.root} has reached {run.config.total_kimg:g} kimg")
             return state
-        session = Session(run, checkpoints, stop)
-        session.compile(int(state.step))
-        with _stop_signals(stop.signals):
-            state = session.run(state)
+        with contextlib.closing(Session(run, checkpoints, stop, step=step)) as session:
+            session.prepare(state)
+            with _stop_signals(stop.signals):
+                state = session.run(state)
     finally:
         checkpoints.close()
     if signal.SIGINT in stop.signals:
@@ -45,12 +54,34 @@ def train(run: Run) -> TrainState:
     return state
 
 
-def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
-    step = checkpoints.latest_step()
-    if step is None:
+def _start(run: Run, checkpoints: Checkpoints, resume: int | None) -> TrainState:
+    steps = checkpoints.steps()
+    if resume is not None and resume not in steps:
+        allowed = ", ".join(map(str, steps)) or "no step, because there is no checkpoint"
+        raise ValueError(f"--resume: found {resume}, allowed: {allowed}")
+    if not steps:
         return _new(run)
+    step = steps[-1] if resume is None else resume
     logs.say(f"resuming {run.folder.root} at step {step}")
-    return checkpoints.restore(step, compilation.abstract_state(run.setup, run.mesh))
+    try:
+        state = checkpoints.restore(step, compilation.abstract_state(run.setup, run.mesh))
+    except DamagedError as error:
+        raise DamagedError(f"{error}\n{_way_out(run, step, steps)}") from error
+    aside = checkpoints.set_aside_after(step, run.folder.set_aside)
+    if aside:
+        logs.say(f"later checkpoints are now in {run.folder.set_aside}: {', '.join(map(str, aside))}")
+    return state
+
+
+def _way_out(run: Run, step: int, steps: list[int]) -> str:
+    """What to do about a damaged checkpoint."""
+    earlier = [other for other in steps if other < step]
+    if not earlier:
+        return "There is no earlier checkpoint. Nothing was changed; another --workdir starts anew"
+    return (
+        f"Nothing was changed. The checkpoint before it is that of step {earlier[-1]}: the same command with "
+        f"--resume={earlier[-1]} continues there, and moves later ones to {run.folder.set_aside}"
+    )
 
 
 def _new(run: Run) -> TrainState:
@@ -63,6 +94,26 @@ def _new(run: Run) -> TrainState:
     return state
 
 
+class _Terminated(BaseException):
+    """SIGTERM; no handler of errors is meant to see it."""
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """While there is nothing to save yet, SIGTERM ends the program with exit code 0, as it does later after saving."""
+
+    def end(number, frame):
+        raise _Terminated
+
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except _Terminated:
+        logs.say("stopped, with nothing to save; the same command starts again")
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 @contextmanager
 def _stop_signals(received: list[int]) -> Iterator[None]:
     """Collects SIGINT and SIGTERM, so that a step is finished and saved; a second one acts at once."""
@@ -71,7 +122,7 @@ def _stop_signals(received: list[int]) -> Iterator[None]:
     def stop(number, frame):
         received.append(number)
         logs.say("stopping after this step ...")
-        signal.signal(number, previous[number])
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         previous[number] = signal.signal(number, stop)

@@ -25,7 +25,7 @@ Batch = dict[str, jax.Array]
 """images uint8 [N, H, W, C] and labels int32 [N]."""
 
 Scalars = dict[str, jax.Array]
-"""Named values for the log, one a round: [rounds]."""
+"""Named values for the log, one a round: [rounds]; the norm of the gradients, which the rounds add up to, is [1]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,13 +55,16 @@ class Phase:
         """
 
         def run(state: TrainState, batch: Batch, repeat: jax.Array) -> tuple[TrainState, Scalars]:
-            key = prng.step_key(seed, state.step, self.name)
-            if self.repeats > 1:
-                key = jax.random.fold_in(key, repeat)
+            key = self.key(seed, state.step, repeat)
             return self.update(state, self.reals(batch, state.images_seen), self.draw(key))
 
         run.__name__ = self.name
         return run
+
+    def key(self, seed: int, step: jax.Array | int, repeat: jax.Array | int) -> jax.Array:
+        """The key that the phase draws from, at a step and in one of its repeats."""
+        key = prng.step_key(seed, step, self.name)
+        return jax.random.fold_in(key, repeat) if self.repeats > 1 else key
 
 
 def build(setup: Setup) -> tuple[Phase, ...]:
@@ -70,6 +73,18 @@ def build(setup: Setup) -> tuple[Phase, ...]:
         return (_joint(setup), *_lazy_phases(setup, "g"), *_lazy_phases(setup, "d"))
     order = setup.config.update_order.split("_")
     return tuple(phase for network in order for phase in (_main_phase(setup, network), *_lazy_phases(setup, network)))
+
+
+def by_name(setup: Setup, name: str) -> Phase:
+    """One of the phases of a step.
+
+    Raises:
+      ValueError: if there is none of that name.
+    """
+    found = {phase.name: phase for phase in build(setup)}
+    if name not in found:
+        raise ValueError(f"phase: found {name!r}, allowed: {', '.join(found)}")
+    return found[name]
 
 
 def _main_phase(setup: Setup, network: str) -> Phase:
@@ -184,6 +199,7 @@ def _update(setup: Setup, network: str, loss: terms.Loss, interval: int):
         zeros = jax.tree.map(jnp.zeros_like, trained.params)
         of_rounds = (_rounds(reals, config.accumulation_rounds), inputs)
         (gradients, state), scalars = _scan(add_round, (zeros, state), of_rounds)
+        scalars = {**scalars, "gradient_norm": optax.tree.norm(gradients)[None]}
         updates, opt_state = optimizer.update(gradients, trained.opt_state, trained.params)
         updates = optim.scale(rule, updates, state.images_seen, config.total_kimg)
         params = optax.apply_updates(trained.params, updates)

@@ -12,9 +12,10 @@ from flaxgan.config import Config, DataConfig
 from flaxgan.data import open_source, pipeline
 from flaxgan.data.request import Request
 from flaxgan.data.source import Source
-from flaxgan.train import checkpoint, devices, hosts, measures, run_folder, standing, transfer
+from flaxgan.train import checkpoint, devices, disk, hosts, measures, retention, run_folder, standing, transfer
 from flaxgan.train import compile as compilation
 from flaxgan.train import setup as setups
+from flaxgan.train.retention import Retention
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Run:
       folder: the run folder.
       measures: what is measured at each snapshot.
       restate: takes the statistics of batch normalization for sampling anew, or leaves them.
+      retention: which checkpoints stay.
     """
 
     config: Config
@@ -38,6 +40,7 @@ class Run:
     folder: run_folder.RunFolder
     measures: tuple[measures.Measure, ...]
     restate: standing.Restate
+    retention: Retention
 
 
 def prepare(config: Config, workdir: epath.PathLike) -> Run:
@@ -74,10 +77,14 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
         vectors=setup.vector_labels,
         field="config.standing_batches",
     )
+    rule = retention.of_config(config, setup.stages)
+    disk.check(epath.Path(workdir), compilation.abstract_state(setup, mesh), rule)
     folder = run_folder.open_run(workdir, config, write=jax.process_index() == 0)
+    if measured := run_folder.measured_names(folder):
+        rule.check_measured(measured)
     reals = pipeline.all_images(source) if makers else ()
     made = tuple(make(*reals, num_classes=data.num_classes, seed=config.seed) for make in makers)
-    return Run(config, setup, source, mesh, folder, made, restate)
+    return Run(config, setup, source, mesh, folder, made, restate, rule)
 
 
 def _label_statistics(source: Source) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -9,11 +10,15 @@ import numpy as np
 from flaxgan.data import pipeline
 from flaxgan.data.prefetch import Prefetcher, prefetch
 from flaxgan.train import compile as compilation
-from flaxgan.train import devices, growth, logs, samples
+from flaxgan.train import devices, failures, growth, logs
+from flaxgan.train.background import Cancelled
 from flaxgan.train.checkpoint import Checkpoints
 from flaxgan.train.compile import Program
 from flaxgan.train.hosts import Stop
+from flaxgan.train.logs import Done, NonFiniteError
+from flaxgan.train.phases import Batch
 from flaxgan.train.run import Run
+from flaxgan.train.snapshots import Snapshots
 from flaxgan.train.state import TrainState
 
 MAX_STEPS_IN_FLIGHT = 2
@@ -23,52 +28,72 @@ MAX_STEPS_IN_FLIGHT = 2
 class Session:
     """One stretch of training between a start and a stop. What it holds beside the state is for logs only."""
 
-    def __init__(self, run: Run, checkpoints: Checkpoints, stop: Stop):
+    def __init__(self, run: Run, checkpoints: Checkpoints, stop: Stop, *, step: int):
+        """Opens the logs to continue after a step; `close` closes them."""
         self._run, self._checkpoints, self._stop = run, checkpoints, stop
         self._setup = run.setup
-        self._restate = run.restate
         self._programs: list[Program] = []
-        self._history: list = []
+        self._logs = logs.Logs(run.folder, run.config, step)
+        self._history: list[Done] = []
+        self._fine: jax.Array | np.bool_ = np.bool_(True)
         self._tick_start = time.monotonic()
-        self._tick_step = 0
+        self._tick_step = step
         self._waited = 0.0
 
-    def compile(self, step: int) -> None:
-        """Compiles the programs of the stage that a step belongs to."""
+    def close(self) -> None:
+        """Closes the logs."""
+        self._logs.close()
+
+    def prepare(self, state: TrainState) -> None:
+        """Compiles the programs of the stage that a state belongs to.
+
+        Before a run's first step its first snapshot is taken, ahead of the compilation: what can go wrong in it does so
+        at once.
+
+        Raises:
+          ValueError: if the value of keep_best is not measured.
+        """
+        step = int(state.step)
+        self._enter_stage(step)
+        if step == 0:
+            self._snapshots.save_reals()
+            self._run.retention.check_measured(self._snapshots.take(state, step))
+        self._compile()
+
+    def run(self, state: TrainState) -> TrainState:
+        """Trains from a prepared state until the run's end or a signal; returns the last state, which is saved.
+
+        Raises:
+          NonFiniteError: if a number is not finite; nothing is saved then but what is needed to look into it.
+          SaveError: if a checkpoint cannot be written.
+        """
+        step = int(state.step)
+        while step < self._setup.total_steps and not self._stop.is_agreed(step):
+            if step >= self._setup.stage.end_step:
+                self._check_finite(state)
+                self._enter_stage(step)
+                try:
+                    self._compile()
+                except Cancelled:
+                    break
+            if step and step == self._setup.stage.first_step:
+                state = compilation.restart_optimizers(self._setup, self._run.mesh, state)
+            state, step = self._train_stage(state, step)
+        self._finish(state, step)
+        return state
+
+    def _enter_stage(self, step: int) -> None:
         number = growth.number_at(self._run.setup.stages, step)
         self._setup = self._run.setup.at(number)
         stages, stage = self._setup.stages, self._setup.stage
         if len(stages) > 1:
             height, width, _ = stage.image_shape
             logs.say(f"stage {number + 1} of {len(stages)}: {height}x{width}, {stage.batch_size} images a step")
-        self._programs = compilation.compile_all(self._setup, self._run.mesh, say=logs.say)
-        self._sample = samples.sampler(self._setup.gan, self._run.mesh, stage=stage.network_stage)
+        self._snapshots = Snapshots(self._run, self._logs, stage)
 
-    def run(self, state: TrainState) -> TrainState:
-        """Trains from a state until the run's end or a signal; returns the last state, which is saved.
-
-        `compile` comes first, with the step of that state.
-
-        Raises:
-          NonFiniteError: if a loss is not finite; nothing is saved then.
-        """
-        step = int(state.step)
-        with contextlib.closing(logs.Logs(self._run.folder, self._run.config, step)) as self._logs:
-            state, step = self._train(state, step)
-        self._finish(state, step)
-        return state
-
-    def _train(self, state: TrainState, step: int) -> tuple[TrainState, int]:
-        if step == 0:
-            self._save_reals()
-            self._snapshot(state, step)
-        while step < self._setup.total_steps and not self._stop.is_agreed(step):
-            if step >= self._setup.stage.end_step:
-                self.compile(step)
-            if step and step == self._setup.stage.first_step:
-                state = compilation.restart_optimizers(self._setup, self._run.mesh, state)
-            state, step = self._train_stage(state, step)
-        return state, step
+    def _compile(self) -> None:
+        cancelled = self._stop.is_asked_of_one
+        self._programs = compilation.compile_all(self._setup, self._run.mesh, say=logs.say, cancelled=cancelled)
 
     def _train_stage(self, state: TrainState, step: int) -> tuple[TrainState, int]:
         """Trains to the end of the stage that is compiled."""
@@ -90,40 +115,45 @@ class Session:
         return growth.is_due(self._setup.stage, step, every_kimg) or step == self._setup.total_steps
 
     def _batches(self, step: int) -> Prefetcher:
+        """This process's rows of the batches from a step on, on the devices."""
+        local = self._read(step, 0, process_index=jax.process_index(), process_count=jax.process_count())
+        return prefetch(local, devices.batched(self._run.mesh))
+
+    def _read(self, step: int, repeat: int, **process: int) -> Iterator[Batch]:
+        """The rows of one process of the batches from a step, and a repeat in it, on."""
         data, stage = self._run.config.data, self._setup.stage
-        local = pipeline.batches(
+        return pipeline.batches(
             self._run.source,
             batch_size=stage.batch_size,
             seed=self._run.config.seed,
-            start=(step - stage.first_step) * self._run.config.d_steps,
+            start=(step - stage.first_step) * self._run.config.d_steps + repeat,
             first_image=stage.first_image,
             mirror=data.mirror,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
             num_threads=data.num_threads,
+            **process,
         )
-        return prefetch(local, devices.batched(self._run.mesh))
 
-    def _step(self, state: TrainState, step: int, batches: list[dict[str, jax.Array]]) -> TrainState:
+    def _step(self, state: TrainState, step: int, batches: list[Batch]) -> TrainState:
         """One training step: the phases that are due, then the average and the counters."""
         due = [program for program in self._programs[:-1] if step % program.interval == 0]
         for program in due:
             for repeat in range(program.repeats):
-                state, scalars = program.run(state, batches[repeat], np.int32(repeat))
-                self._history.append((step, program.name, scalars))
-        state = self._programs[-1].run(state)
+                state, self._fine, scalars = program.run(state, self._fine, batches[repeat], np.int32(repeat))
+                self._history.append(Done(step, program.name, repeat, scalars, self._fine))
+        state = self._programs[-1].run(state, self._fine)
         self._wait_for_older_steps(step)
         return state
 
     def _wait_for_older_steps(self, step: int) -> None:
-        for older, _, scalars in reversed(self._history):
-            if older <= step - MAX_STEPS_IN_FLIGHT:
-                jax.block_until_ready(scalars)
+        for done in reversed(self._history):
+            if done.step <= step - MAX_STEPS_IN_FLIGHT:
+                jax.block_until_ready(done.scalars)
                 return
 
     def _tick(self, state: TrainState, step: int, waited: float) -> None:
-        means = logs.tick_means(self._history)
+        means = self._check_finite(state)
         self._history.clear()
+        self._checkpoints.check()
         seconds = time.monotonic() - self._tick_start
         kimg = self._setup.stage.images_per_step * (step - self._tick_step) / 1000
         record = {
@@ -143,58 +173,40 @@ class Session:
         self._logs.tick(record)
         self._restart_clock(step)
 
+    def _check_finite(self, state: TrainState) -> dict[str, float]:
+        """The means since the last tick; a number that is not finite ends the run here."""
+        try:
+            return logs.tick_means(self._history)
+        except NonFiniteError as error:
+            raise NonFiniteError(error.done, f"\n{self._keep_failure(state, error.done)}") from None
+
+    def _keep_failure(self, state: TrainState, done: Done) -> str:
+        """Keeps what led to a number that is not finite: the state has waited since, see `flaxgan.train.finite`."""
+        root = self._run.folder.root
+        folder = self._run.folder.failures / f"step_{done.step}"
+        with contextlib.closing(self._read(done.step, done.repeat)) as batches:
+            batch = next(batches)
+        try:
+            failures.write(folder, self._setup, state, done, batch)
+        except OSError as error:
+            return f"The step cannot be kept in {folder}: {error}"
+        return f"Kept in {folder}: flaxgan replay {root} does that step again and says where it comes from"
+
     def _restart_clock(self, step: int) -> None:
         self._tick_start, self._tick_step = time.monotonic(), step
 
-    def _save_reals(self) -> None:
-        run = self._run
-        rows, columns = samples.grid_shape(run.source.image_shape, run.config.data.num_classes)
-        if run.config.data.num_classes == columns and run.config.data.labels == "classes":
-            images, _ = pipeline.by_class(run.source, rows, run.config.seed)
-        else:
-            images, _ = pipeline.first_images(run.source, rows * columns, run.config.seed)
-        self._save_grid("reals", images, columns, step=0)
-
     def _snapshot(self, state: TrainState, step: int) -> None:
-        """The fixed grid, the measures and a checkpoint. Its time counts in no tick."""
+        """Images, measures and a checkpoint. Their time counts in no tick."""
         start = time.monotonic()
-        run, kimg = self._run, int(state.images_seen) / 1000
-        gan, seed = run.setup.gan, run.config.seed
-        rows, columns = samples.grid_shape(gan.image_shape, gan.num_classes)
-        fakes = self._generate(state, *samples.grid_latents(gan, seed, rows, columns, vectors=run.setup.vector_labels))
-        self._save_grid(f"fakes{round(kimg):06d}", fakes, columns, step=step)
-        if run.measures:
-            self._measure(state, {"step": step, "kimg": kimg})
-        if step:
-            self._checkpoints.save(state, run.config)
+        measured = self._snapshots.take(state, step)
+        self._checkpoints.save(state, self._run.config, measured)
         self._tick_start += time.monotonic() - start
-
-    def _measure(self, state: TrainState, record: dict[str, float]) -> None:
-        config = self._run.config
-        setup = self._run.setup
-        z, labels = samples.metric_latents(setup.gan, config.seed, config.metric_images, vectors=setup.vector_labels)
-        fakes = self._generate(state, z, labels)
-        for measure in self._run.measures:
-            record |= {name: float(value) for name, value in measure(fakes, labels).items()}
-        self._logs.measured(record)
-
-    def _generate(self, state: TrainState, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        size = max(self._setup.stage.batch_size, jax.device_count())
-        alpha = float(self._setup.stage.alpha(int(state.images_seen)))
-        average = self._restate(state.ema)
-        return samples.generate(self._sample, average, z, labels, batch_size=size, alpha=alpha)
-
-    def _save_grid(self, name: str, images: np.ndarray, columns: int, *, step: int) -> None:
-        grid = samples.grid(images, columns)
-        if jax.process_index() == 0:
-            samples.save_picture(self._run.folder.samples / f"{name}.png", grid)
-        self._logs.grid(name.rstrip("0123456789"), grid, step)
 
     def _finish(self, state: TrainState, step: int) -> None:
         """Saves what an interruption left unsaved, and says how to go on."""
         done = step == self._setup.total_steps
         if not done and step and self._checkpoints.latest_step() != step:
-            logs.tick_means(self._history)  # Nothing that is not finite may be saved.
+            self._check_finite(state)  # Nothing that is not finite may be saved.
             self._checkpoints.save(state, self._run.config)
         self._checkpoints.wait()
         if self._run.source.skipped:

@@ -8,6 +8,7 @@ import small_gans
 
 from flaxgan.train import checkpoint, compile, devices, phases
 from flaxgan.train.checkpoint import Checkpoints
+from flaxgan.train.retention import Best, Retention
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,27 @@ def test_only_the_latest_are_kept(setup, tmp_path):
         checkpoints.save(small_gans.init(setup).replace(step=jnp.int32(step)), setup.config)
     checkpoints.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
+
+
+def test_the_best_and_one_of_each_stretch_are_kept_also_by_the_next_program(setup, tmp_path):
+    """What was measured is in the checkpoints; one whose note of it is damaged is not the best."""
+    rule = Retention(1, every_images=40, images_at=lambda step: 8 * step, best=Best("frechet", "min"))
+    left = lambda: sorted(int(path.name) for path in tmp_path.iterdir())
+    state = small_gans.init(setup)
+
+    def save(values: dict[int, float]) -> None:
+        checkpoints = Checkpoints(tmp_path, keep=rule)
+        for step, value in values.items():
+            checkpoints.save(state.replace(step=jnp.int32(step)), setup.config, {"frechet": value, "recall": 0.5})
+        checkpoints.close()
+
+    save({1: 3.0, 2: 1.0, 3: 2.0})
+    assert left() == [2, 3]
+    save({4: 2.0, 6: 4.0, 7: 1.5})
+    assert left() == [2, 6, 7]
+    (tmp_path / "2" / "manifest" / "metadata").write_text("{")
+    save({9: 8.0})
+    assert left() == [6, 7, 9]
 
 
 def test_another_shape_is_refused_by_the_name_of_the_parameter(setup, saved):

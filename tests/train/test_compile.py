@@ -71,11 +71,11 @@ def test_programs_are_compiled_aloud_and_run_in_order():
     assert [(program.name, program.interval) for program in programs] == [("g_main", 1), ("d_main", 1), ("advance", 1)]
     assert said[:1] == ["compiling g_main ..."] and said[1].startswith("compiled g_main in ") and len(said) == 6
     state, batch = compilation.init_state(built, mesh), jax.device_put(small_gans.batch(), devices.batched(mesh))
-    before = state
+    before, fine = state, np.bool_(True)
     for program in programs[:-1]:
-        state, scalars = program.run(state, batch, np.int32(0))
-        assert scalars["loss"].shape == (1,)
-    state = programs[-1].run(state)
+        state, fine, scalars = program.run(state, fine, batch, np.int32(0))
+        assert fine and scalars["loss"].shape == scalars["gradient_norm"].shape == (1,)
+    state = programs[-1].run(state, fine)
     assert state.step == 1 and state.images_seen == small_gans.BATCH_SIZE
     assert before.d.params["last"]["kernel"].is_deleted()
 

@@ -1,6 +1,10 @@
 import dataclasses
 import json
+import os
+import pathlib
 import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -107,3 +111,16 @@ def test_eight_devices_continue_a_run_of_one_with_the_same_losses(tiny_run, tmp_
         assert one[name] == eight[name]
     np.testing.assert_allclose(eight["pl_mean"], one["pl_mean"], rtol=1e-4)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3), eight["ema"], one["ema"])
+
+
+def test_saved_on_any_number_of_devices_a_run_continues_on_any_other(tmp_path):
+    """1, 2, 4 and 8, each to each, in one process with eight devices."""
+    program = [sys.executable, str(pathlib.Path(__file__).parent / "elastic.py"), str(tmp_path)]
+    folders = [str(tiny_runs.ROOT), str(tiny_runs.ROOT / "tests" / "train")]
+    environment = {**tiny_runs.environment(devices=8), "PYTHONPATH": os.pathsep.join(folders)}
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    losses = json.loads(done.stdout)
+    assert len(losses["found"]) == 16 and len(losses["whole"]) == 16
+    for name, found in losses["found"].items():
+        np.testing.assert_allclose(found, losses["whole"], rtol=2e-5, err_msg=name)

@@ -91,7 +91,7 @@ def test_two_processes_killed_and_started_again_end_like_two_that_were_not(tmp_p
 def test_a_stop_that_one_process_is_asked_for_is_agreed_on(tmp_path):
     run = tmp_path / "run"
     with _processes(run, "--config.total_kimg=100") as processes:
-        _until(lambda: (run / "log.jsonl").exists())
+        _until(lambda: (run / "log.jsonl").exists() and tiny_runs.read_lines(run / "log.jsonl"))
         processes[1].send_signal(signal.SIGTERM)
         printed = [process.communicate(timeout=DEADLINE_SECONDS)[0] for process in processes]
         assert [process.returncode for process in processes] == [0, 0], "\n".join(printed)

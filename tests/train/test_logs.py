@@ -23,20 +23,33 @@ RECORD = {
 }
 
 
+def _done(step, phase, scalars, *, fine=True) -> logs.Done:
+    return logs.Done(step, phase, 0, scalars, jnp.bool_(fine))
+
+
 def test_means_over_the_steps_and_rounds_of_a_tick():
     history = [
-        (0, "g_main", {"loss": jnp.array([1.0, 3.0])}),
-        (0, "d_main", {"loss": jnp.array([5.0, 5.0]), "real_logits": jnp.array([0.0, 1.0])}),
-        (1, "g_main", {"loss": jnp.array([4.0, 4.0])}),
+        _done(0, "g_main", {"loss": jnp.array([1.0, 3.0])}),
+        _done(0, "d_main", {"loss": jnp.array([5.0, 5.0]), "real_logits": jnp.array([0.0, 1.0])}),
+        _done(1, "g_main", {"loss": jnp.array([4.0, 4.0])}),
     ]
     assert logs.tick_means(history) == {"g_main/loss": 3.0, "d_main/loss": 5.0, "d_main/real_logits": 0.5}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_is_named_with_step_and_phase(value):
-    history = [(7, "g_main", {"loss": jnp.ones(2)}), (8, "d_r1", {"loss": jnp.array([1.0, value])})]
-    with pytest.raises(logs.NonFiniteError, match="step 8, phase d_r1: loss is (nan|inf|-inf)"):
+    bad = {"loss": jnp.array([1.0, value]), "gradient_norm": jnp.array([value]), "real_logits": jnp.zeros(2)}
+    history = [_done(7, "g_main", {"loss": jnp.ones(2)}), _done(8, "d_r1", bad, fine=False)]
+    history.append(_done(9, "g_main", {"loss": jnp.full(2, np.nan)}, fine=False))
+    with pytest.raises(logs.NonFiniteError) as error:
         logs.tick_means(history)
+    assert str(error.value) == f"step 8, phase d_r1: loss is {value}, gradient norm is {value}"
+    assert (error.value.done.step, error.value.done.phase) == (8, "d_r1")
+
+
+def test_a_state_that_is_not_finite_is_found_where_the_values_are():
+    with pytest.raises(logs.NonFiniteError, match="step 3, phase g_main: the state after it is not finite"):
+        logs.tick_means([_done(3, "g_main", {"loss": jnp.ones(1)}, fine=False)])
 
 
 def test_progress_line_says_where_the_run_is():
@@ -113,3 +126,27 @@ def test_events_hold_losses_speed_measures_and_grids(folder):
     data = path.read_bytes()
     for name in (b"train/g_main", b"train/sec_per_kimg", b"metrics/recall", b"fakes"):
         assert name in data
+
+
+def test_a_full_disk_is_noticed_at_once(folder, monkeypatch):
+    """As by any other file: a thread that writes would only stop."""
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(logs, "say", lambda text: None)  # What is printed here goes to a file, too.
+    log = logs.Logs(folder, small_gans.config(), 0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large: '.*log.jsonl'"):
+            log.tick(RECORD)
+        log._events.image("fakes", np.zeros((8, 8, 3), np.uint8), 1)
+        with pytest.raises(OSError, match="File too large"):
+            log._events.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        log.close()
+
+
+def test_a_log_that_cannot_be_written_to_is_found_at_the_start(folder):
+    folder.log.mkdir()
+    with pytest.raises(OSError, match="log.jsonl"):
+        logs.Logs(folder, small_gans.config(), 0)

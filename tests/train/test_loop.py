@@ -1,12 +1,12 @@
 import os
 import shutil
 import signal
+import threading
 
-import numpy as np
 import pytest
 import tiny_runs
 
-from flaxgan.train import checkpoint, logs, session
+from flaxgan.train import checkpoint, logs
 from flaxgan.train import compile as compilation
 
 
@@ -81,22 +81,29 @@ def test_interruption_during_compilation_ends_without_a_traceback(tiny_run, tmp_
     assert outcome.code == 130 and outcome.err == ""
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_checkpoint(tiny_run, tmp_path, monkeypatch):
-    step = session.Session._step
+class _SlowlyCompiled:
+    """What compiles for long after it has sent SIGTERM to this process."""
 
-    def poisoned(self, state, index, batch):
-        state = step(self, state, index, batch)
-        if index == 8:
-            _, phase, scalars = self._history[-1]
-            self._history[-1] = (index, phase, {name: value * np.nan for name, value in scalars.items()})
-        return state
+    def __init__(self, ended: threading.Event):
+        self._ended = ended
 
-    monkeypatch.setattr(session.Session, "_step", poisoned)
-    outcome = tiny_runs.train(tiny_runs.command("rgb", tmp_path / "run", tiny_run.data))
-    assert outcome.code == 1
-    assert outcome.err == "error: step 8, phase d_r1: loss is nan\n"
-    assert checkpoint.locate(tmp_path / "run").name == "6"
-    assert _steps(tmp_path / "run") == [2, 4, 6, 8]
+    def compile(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        self._ended.wait(60)
+
+
+def test_sigterm_during_compilation_ends_with_0_as_nothing_is_lost(tiny_run, tmp_path, monkeypatch):
+    """What comes before it is there already: the first snapshot is made ahead of compilation."""
+    handler = signal.getsignal(signal.SIGTERM)
+    ended = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(compilation, "lower_all", lambda *unused: {("g_main", 1, 1): lambda: _SlowlyCompiled(ended)})
+        outcome = tiny_runs.train(tiny_runs.command("rgb", tmp_path / "run", tiny_run.data, "--config.tick_kimg=0.01"))
+    ended.set()
+    assert outcome.code == 0 and outcome.err == ""
+    assert outcome.out.endswith("stopped, with nothing to save; the same command starts again\n")
+    assert (tmp_path / "run" / "samples" / "fakes000000.png").exists()
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_a_damaged_image_found_while_training_is_named(tiny_run, tmp_path):

@@ -1,0 +1,220 @@
+"""Kills a run again and again, and compares its end with that of the same run left alone.
+
+    python benchmarks/soak.py --config configs/pggan_celebahq1024.py:tiny --workdir runs/soak --kills 20 \
+        --config.total_kimg=2 --config.snapshot_kimg=0.2 [--config.FIELD=VALUE ...]
+
+Both runs are made in --workdir: `whole`, which is left alone, and `killed`, which gets SIGKILL (or --signal TERM) at
+random moments: some time after it was started, when a line of progress appears, or while a checkpoint is being written.
+Then it is left to end. Exits with 0 if both have the same digest and the same log, and prints what differs if not.
+--processes 2 makes each run of two processes on this machine, all of which are killed.
+"""
+
+import argparse
+import json
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).parent.parent
+POLL_SECONDS = 0.002
+
+
+class Command(NamedTuple):
+    """The program that is killed.
+
+    Attributes:
+      arguments: of train.py.
+      workdir: the run folder, which is in the arguments, too.
+      processes: how many make the run.
+      environment: of the processes, or None for this one's.
+    """
+
+    arguments: Sequence[str]
+    workdir: pathlib.Path
+    processes: int = 1
+    environment: dict[str, str] | None = None
+
+
+class Program:
+    """The processes of a run, and what the first of them has printed."""
+
+    def __init__(self, command: Command):
+        self.lines: list[str] = []
+        self._workdir = command.workdir
+        port = _free_port() if command.processes > 1 else 0
+        self._processes = [_start(command, index, port) for index in range(command.processes)]
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._processes[0].stdout:
+            self.lines.append(line.rstrip())
+
+    def wait_until(self, happened: Callable[["Program"], bool]) -> bool:
+        """Waits for something; False if the program ended first."""
+        while self._processes[0].poll() is None:
+            if happened(self):
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
+
+    def is_saving(self) -> bool:
+        """Whether a checkpoint is being written."""
+        return any(self._workdir.glob("checkpoints/*.orbax-checkpoint-tmp"))
+
+    def end(self, number: int | None = None) -> list[int]:
+        """Sends a signal to all processes, if one is given, and waits for them; their exit codes."""
+        for process in self._processes:
+            if number is not None and process.poll() is None:
+                process.send_signal(number)
+        codes = [process.wait() for process in self._processes]
+        self._reader.join()
+        self._processes[0].stdout.close()
+        return codes
+
+
+def _start(command: Command, index: int, port: int) -> subprocess.Popen:
+    cluster = [f"--coordinator=127.0.0.1:{port}", f"--num-processes={command.processes}", f"--process-id={index}"]
+    program = [sys.executable, "-u", str(ROOT / "train.py"), *command.arguments, *(cluster if port else [])]
+    pipes = {"stdout": subprocess.PIPE if index == 0 else subprocess.DEVNULL, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(program, cwd=ROOT, env=command.environment, **pipes)
+
+
+def _free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def after_seconds(seconds: float) -> Callable[[Program], bool]:
+    """So long after the program was started."""
+    end = time.monotonic() + seconds
+    return lambda program: time.monotonic() >= end
+
+
+def after_ticks(count: int) -> Callable[[Program], bool]:
+    """When so many lines of progress were printed."""
+    return lambda program: sum(line.startswith("step ") for line in program.lines) >= count
+
+
+def in_a_save(delay_seconds: float) -> Callable[[Program], bool]:
+    """So long after a checkpoint began to be written."""
+    began: list[float] = []
+
+    def happened(program: Program) -> bool:
+        if not began and program.is_saving():
+            began.append(time.monotonic())
+        return bool(began) and time.monotonic() >= began[0] + delay_seconds
+
+    return happened
+
+
+def draw_moment(rng: random.Random, seconds: float, ticks: int) -> Callable[[Program], bool]:
+    """A random moment of a run that takes so long and prints so many lines of progress."""
+    kind = rng.choice(("time", "tick", "save"))
+    if kind == "time":
+        return after_seconds(rng.uniform(0, seconds))
+    if kind == "tick":
+        return after_ticks(rng.randint(1, max(1, ticks // 2)))
+    return in_a_save(rng.expovariate(1 / 0.05))
+
+
+def survive(command: Command, moments: Sequence[Callable[[], Callable]], number: int = signal.SIGKILL) -> list[str]:
+    """Runs a command, ends it at each moment in turn, and at last lets it end.
+
+    Args:
+      command: what is run.
+      moments: each makes the condition for one kill, when the program is started.
+      number: the signal.
+
+    Returns:
+      What the last start printed.
+
+    Raises:
+      RuntimeError: if it ends in any other way than by the signal or with exit code 0.
+    """
+    for attempt, moment in enumerate(moments, start=1):
+        program, condition = Program(command), moment()
+        reached = program.wait_until(condition)
+        codes = program.end(number if reached else None)
+        print(f"{attempt}: {codes}, {_state_of(command.workdir)}, after {program.lines[-1:]}", flush=True)
+        if not reached and any(codes):
+            raise RuntimeError("\n".join(program.lines))
+        if not reached:
+            break
+    program = Program(command)
+    codes = program.end()
+    if any(codes):
+        raise RuntimeError("\n".join([*program.lines, f"exit codes {codes}"]))
+    return program.lines
+
+
+def _state_of(workdir: pathlib.Path) -> str:
+    names = sorted(path.name for path in workdir.glob("checkpoints/*"))
+    return f"checkpoints {', '.join(names) or 'none'}"
+
+
+def differences(whole: pathlib.Path, killed: pathlib.Path) -> list[str]:
+    """What differs between the ends and the logs of two runs."""
+    one, other = (_inspect(path) for path in (whole, killed))
+    found = [f"{name}: {one[name]} {other[name]}" for name in ("step", "digest") if one[name] != other[name]]
+    for name in ("log.jsonl", "metrics.jsonl"):
+        logs = [_without_clocks(path / name) for path in (whole, killed)]
+        if logs[0] != logs[1]:
+            found.append(f"{name} differs")
+    return found
+
+
+def _inspect(workdir: pathlib.Path) -> dict:
+    code = f"import sys; from flaxgan import cli; sys.exit(cli.main(['inspect', {str(workdir)!r}, '--json']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout)
+
+
+def _without_clocks(path: pathlib.Path) -> list[dict]:
+    clocks = ("sec_per_kimg", "memory_gib", "data_wait_share", "time")
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [{name: value for name, value in line.items() if name not in clocks} for line in lines]
+
+
+def main(arguments: list[str]) -> int:
+    """Makes both runs and compares them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="recipe FILE[:VARIANT]")
+    parser.add_argument("--workdir", type=pathlib.Path, required=True, help="folder of both runs")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--signal", choices=("KILL", "TERM"), default="KILL")
+    parser.add_argument("--processes", type=int, default=1)
+    known, overrides = parser.parse_known_args(arguments)
+
+    def command(name: str) -> Command:
+        workdir = (known.workdir / name).absolute()
+        return Command(["--config", known.config, "--workdir", str(workdir), *overrides], workdir, known.processes)
+
+    whole, killed = command("whole"), command("killed")
+    start = time.monotonic()
+    survive(whole, [])
+    seconds = time.monotonic() - start
+    ticks = len(_without_clocks(whole.workdir / "log.jsonl"))
+    print(f"whole: {seconds:.0f} s, {ticks} lines of progress, {_inspect(whole.workdir)['digest']}", flush=True)
+    rng = random.Random(known.seed)
+    moments = [lambda: draw_moment(rng, seconds, ticks)] * known.kills
+    survive(killed, moments, getattr(signal, f"SIG{known.signal}"))
+    print(f"killed: {_inspect(killed.workdir)['digest']}")
+    found = differences(whole.workdir, killed.workdir)
+    print("\n".join(found) or f"the same end and the same log after {known.kills} times SIG{known.signal}")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

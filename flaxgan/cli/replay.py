@@ -1,0 +1,98 @@
+"""Does the step again that ended a run because a number was not finite, and says where that number comes from.
+
+Such a run has kept the state before the step, its images and its random key in RUN/failures. The step is done once as
+in training, then with every layer and gradient watched, then one operation at a time until one is not finite.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from flaxgan.train import checkpoint, devices, diagnosis, failures, finite, growth, logs, phases
+from flaxgan.train import compile as compilation
+from flaxgan.train import setup as setups
+from flaxgan.train.checkpoint import Checkpoints
+from flaxgan.train.failures import Failure
+from flaxgan.train.phases import Batch
+from flaxgan.train.setup import Setup
+from flaxgan.train.state import TrainState
+
+MAX_LINES = 10
+"""Arrays of a kind that are listed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `flaxgan replay`."""
+    parser.add_argument("run_path", metavar="RUN", help="a run folder (its latest failure), or one folder in failures/")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints what is not finite."""
+    folder = failures.locate(arguments.run_path)
+    failure, batch, fake_labels = failures.read(folder)
+    setup = _setup(folder, failure.step, fake_labels)
+    phases.by_name(setup, failure.phase)
+    with jax.default_matmul_precision(setup.config.matmul_precision):
+        state = _restore(folder, failure.step, setup)
+        for line in report(setup, state, batch, failure):
+            print(line, flush=True)
+
+
+def report(setup: Setup, state: TrainState, batch: Batch, failure: Failure) -> Iterator[str]:
+    """What there is to say of a failure, line by line."""
+    yield f"step {failure.step}, phase {failure.phase}, seed {failure.seed}, on {failures.describe_devices()}"
+    yield f"in training  {failure.problem}, on {failure.devices}"
+    scalars, fine = again(setup, state, batch, failure)
+    yield f"again        {'everything is finite' if fine else logs.problem(scalars)}"
+    yield from _arrays("state before it", diagnosis.not_finite(state))
+    phase = phases.by_name(setup, failure.phase)
+    reals = phase.reals(jax.tree.map(jnp.asarray, batch), state.images_seen)
+    inputs = jax.jit(phase.draw)(phase.key(failure.seed, failure.step, failure.repeat))
+    watched = diagnosis.watch(setup, failure.phase, state, reals, inputs)
+    yield f"values       {', '.join(f'{name} {float(np.mean(value)):.6g}' for name, value in watched.scalars.items())}"
+    yield from _arrays("layers", watched.outputs)
+    yield from _arrays("gradients", watched.gradients)
+    operation = diagnosis.first_operation(setup, failure.phase, state, reals, inputs)
+    yield f"operation    {operation or 'none whose result is not finite'}"
+
+
+def again(setup: Setup, state: TrainState, batch: Batch, failure: Failure) -> tuple[dict[str, np.ndarray], bool]:
+    """The phase as in training: its values, and whether everything was finite."""
+    mesh = devices.data_mesh()
+    phase = phases.by_name(setup, failure.phase)
+    program = jax.jit(finite.guarded(phase.program(failure.seed)), out_shardings=devices.replicated(mesh))
+    placed = jax.device_put(batch, devices.batched(mesh))
+    _, fine, scalars = program(state, np.bool_(True), placed, np.int32(failure.repeat))
+    return jax.device_get(scalars), bool(fine)
+
+
+def _arrays(title: str, found: Mapping[str, diagnosis.Count]) -> Iterator[str]:
+    """The arrays that are not finite, the first ones by name."""
+    yield f"{title:<12} {f'{len(found)} not finite' if found else 'finite'}"
+    for name, count in list(found.items())[:MAX_LINES]:
+        yield f"  {name}: {count.bad:,} of {count.size:,}"
+    if len(found) > MAX_LINES:
+        yield f"  ... and {len(found) - MAX_LINES} more"
+
+
+def _setup(folder: epath.Path, step: int, fake_labels: np.ndarray) -> Setup:
+    """The setup of the stage, with the labels that were drawn: others depend on the data, which may be elsewhere."""
+    config = checkpoint.read_config(checkpoint.locate(folder))
+    shape = (*config.data.resolution_px, config.data.channels)
+    built = setups.build(config, shape, constrain=devices.constrain_batch(devices.data_mesh()))
+    devices.check_batch(built)
+    built = dataclasses.replace(built, labels=lambda key, shape: jnp.asarray(fake_labels))
+    return built.at(growth.number_at(built.stages, step))
+
+
+def _restore(folder: epath.Path, step: int, setup: Setup) -> TrainState:
+    checkpoints = Checkpoints(folder / "checkpoints", keep=1)
+    try:
+        return checkpoints.restore(step, compilation.abstract_state(setup, devices.data_mesh()))
+    finally:
+        checkpoints.close()
