@@ -314,7 +314,6 @@ def _freeze(value: Any) -> Any:
 def run_as_program(function: Callable, *arguments: Any) -> Any:
     """function(*arguments) as one program. It is compiled without optimizations: here compiling takes the time."""
     options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    options["xla_cpu_use_fusion_emitters"] = False  # They alone take more than half of it.
     return jax.jit(function, compiler_options=options)(*arguments)
 
 
