@@ -5,6 +5,7 @@ name is the module's, with hyphens for underscores.
 """
 
 import argparse
+import io
 import os
 import sys
 
@@ -22,11 +23,22 @@ def main(arguments: list[str] | None = None) -> int:
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     parsed = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # Names of files may hold anything.
     try:
         parsed.run(parsed)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         if os.environ.get("FLAXGAN_TRACEBACK"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_explained(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _explained(error: Exception) -> str:
+    """What went wrong, without Python's numbers."""
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory. {error}".strip()
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

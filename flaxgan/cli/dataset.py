@@ -15,6 +15,7 @@ import sys
 
 from flaxgan.cli._progress_line import ProgressLine
 from flaxgan.data import manifest, open_source
+from flaxgan.data.labels import WrongKindError
 from flaxgan.data.source import Source
 
 _OWN_IMAGES = ("digits", "synthetic")  # sources that need no path and make images of any size
@@ -97,7 +98,8 @@ def _check(arguments: argparse.Namespace) -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
-        raise ValueError(f"{arguments.check}: {len(problems):,} problems, named above")
+        count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+        raise ValueError(f"{arguments.check}: {count}, named above")
     print(f"{arguments.check}: is whole: {_summary(found)}")
 
 
@@ -127,7 +129,7 @@ def _open(arguments: argparse.Namespace, kind: str, resize: str) -> Source:
                 labels="classes" if labels == "none" else labels,
                 on_error=arguments.on_error,
             )
-        except ValueError as error:
+        except WrongKindError as error:
             problem = problem or error
     raise problem
 
@@ -136,7 +138,8 @@ def _kind(src: str) -> str:
     path = pathlib.Path(os.path.expanduser(src))
     if path.is_dir():
         place = path / manifest.FILE_NAME
-        return "array_record" if place.is_file() and manifest.is_manifest(place.read_bytes()) else "folder"
+        is_made = place.is_file() and manifest.is_manifest(place.read_bytes())
+        return "array_record" if is_made or any(path.glob("*.array_record")) else "folder"
     if path.exists():
         return "zip"
     if src in _OWN_IMAGES:

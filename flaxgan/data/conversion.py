@@ -56,7 +56,7 @@ def convert(
         an image that cannot be used, where the source does not skip those.
       OSError: if it cannot be written.
     """
-    if dest.exists():
+    if os.path.lexists(dest):  # a broken link, too
         raise ValueError(f"{dest}: exists; allowed: a path where nothing is")
     try:
         with workplace.claim(dest, plan, restart=restart) as folder:

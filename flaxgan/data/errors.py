@@ -7,3 +7,8 @@ class ImageError(ValueError):
 
 class StorageError(ValueError):
     """A file that the storage does not deliver; the message names it. It may come back, so it is never skipped."""
+
+
+def shown(path: str) -> str:
+    """A path as it can be printed: line breaks, other control characters and bytes that are no text are escaped."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in path)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from flaxgan.data import images, labels, manifest
-from flaxgan.data.errors import ImageError
+from flaxgan.data.errors import ImageError, shown
 from flaxgan.data.fields import CHANNEL_NAMES
 from flaxgan.data.request import Request
 from flaxgan.data.skipped import Skipped
@@ -67,9 +67,15 @@ class DecodedFiles:
         return image
 
     def check_header(self, index: int) -> None:
-        """Raises ImageError if it is plain from the start of a file that the image cannot be used."""
+        """Raises ImageError if it is plain from the header of a file that the image cannot be used."""
+        try:
+            self._check_shape(header_shape(self.files, index), index)
+        except ImageError:  # What turns a PNG's image may come behind its pixels.
+            self._check_shape(images.header_shape(self.files.read(index), self.files.where(index)), index)
+
+    def _check_shape(self, found: Shape, index: int) -> None:
         where = self.files.where(index)
-        shape = self.transform.shape(header_shape(self.files, index), where)
+        shape = self.transform.shape(found, where)
         images.check_channels(shape[2], self.image_shape[2], where)
 
 
@@ -79,6 +85,11 @@ def split_names(names: list[str]) -> tuple[tuple[str, ...], int]:
     found = sorted(name for name in visible if is_image(name))
     num_others = sum(PurePosixPath(name).name not in (labels.FILE_NAME, manifest.FILE_NAME) for name in visible)
     return tuple(found), num_others - len(found)
+
+
+def ignored(count: int) -> str:
+    """How many files that are no images there are, in words."""
+    return "1 other file" if count == 1 else f"{count:,} other files"
 
 
 def is_image(name: str) -> bool:
@@ -132,13 +143,14 @@ def open_files(files: Files, found_labels: labels.Labels | None, request: Reques
 def _origin(files: Files, request: Request, first_shape: Shape) -> str:
     """Where the images come from, and what is done to them."""
     height, width, channels = first_shape
-    notes = [f"{files.num_ignored:,} other files ignored"] if files.num_ignored else []
+    notes = [f"{ignored(files.num_ignored)} ignored"] if files.num_ignored else []
     if request.size not in (None, (height, width)):
         cropped = "cropped about the centre, " if request.crop == "center" else ""
         notes.append(f"the first is {height}x{width}; {cropped}resize {request.resize}")
     if request.channels not in (None, channels):
         notes.append(f"{CHANNEL_NAMES[channels]} converted to {CHANNEL_NAMES[request.channels]}")
-    return f"{files.path} ({'; '.join(notes)})" if notes else files.path
+    path = shown(files.path)
+    return f"{path} ({'; '.join(notes)})" if notes else path
 
 
 def header_shape(files: Files, index: int) -> Shape:
@@ -155,7 +167,7 @@ def _first_shape(files: Files, request: Request) -> Shape:
     problem = None
     for index in range(len(files.names)):
         try:
-            shape = header_shape(files, index)
+            shape = images.header_shape(files.read(index), files.where(index))
             transform.shape(shape, files.where(index))
             return shape
         except ImageError as error:

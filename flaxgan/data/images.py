@@ -1,9 +1,9 @@
 """From the bytes of an image file to pixels."""
 
+import contextlib
 import io
+import threading
 import warnings
-import zlib
-from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
@@ -11,6 +11,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from flaxgan.data import png
 from flaxgan.data.errors import ImageError
 from flaxgan.data.fields import CHANNEL_NAMES
 from flaxgan.data.transform import Shape, Transform
@@ -20,10 +21,12 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_PIXELS = 1 << 27
 """An image with more is refused: a few bytes can declare any number, and all of them would be decoded."""
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LARGE_PIXELS = 1 << 24
+_large = threading.Lock()  # Such images are decoded one at a time: the largest take up to 2 GB each.
+
 # By their class they open faster than by `Image.open`. Of an MPO file, a photo with more pictures behind it such as a
 # preview, the class for JPEG reads the photo.
-_KINDS = ((_PNG_SIGNATURE, PngImageFile), (b"\xff\xd8\xff", JpegImageFile), (b"RIFF", WebPImageFile))
+_KINDS = ((png.SIGNATURE, PngImageFile), (b"\xff\xd8\xff", JpegImageFile), (b"RIFF", WebPImageFile))
 # Pillow warns of damaged notes in a file, and of large images; the former do not matter here, the latter are allowed.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -87,13 +90,9 @@ def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS, *, mirrore
     """
     image = _open(data, where)
     transform.shape(_shape(image, where), where)  # Before a large image of a wrong size is decoded.
-    _check_png_data(data, where)
-    try:
-        image.load()
-        picture = _upright(_natural(image))
-    except Exception as error:  # decoders raise anything on damaged bytes
-        raise ImageError(f"{where}: the image cannot be decoded; it may be damaged or cut short ({error})") from error
-    return transform.apply_to_picture(picture, where, mirrored=mirrored)
+    with _large if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
+        picture = _picture(image, data, where)
+        return transform.apply_to_picture(picture, where, mirrored=mirrored)
 
 
 def check_channels(found: int, allowed: int, where: str) -> None:
@@ -117,12 +116,29 @@ def _open(data: bytes, where: str) -> Image.Image:
         raise ImageError(f"{where}: not a PNG, JPEG or WebP image, or damaged")
     try:
         image = kind(io.BytesIO(data))
+        if isinstance(image, PngImageFile):
+            png.correct_notes(image, data)
     except Exception as error:  # decoders raise anything on damaged bytes
         raise ImageError(f"{where}: the image's header cannot be read ({error})") from error
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ImageError(f"{where}: the header declares {height}x{width} pixels; allowed: up to {MAX_PIXELS:,} of them")
     return image
+
+
+def _picture(image: Image.Image, data: bytes, where: str) -> Image.Image:
+    """The opened image in a mode that transforms take, and upright."""
+    is_png = isinstance(image, PngImageFile)
+    if is_png:
+        png.check_checksums(data, where)
+    try:
+        image.load()
+        picture = _upright(_natural(image))
+    except Exception as error:  # decoders raise anything on damaged bytes
+        raise ImageError(f"{where}: the image cannot be decoded; it may be damaged or cut short ({error})") from error
+    if is_png:
+        png.check_whole(image, data, where)
+    return picture
 
 
 def _shape(image: Image.Image, where: str) -> Shape:
@@ -170,24 +186,3 @@ def _orientation(image: Image.Image) -> int:
 def _upright(image: Image.Image) -> Image.Image:
     turn = _TURNS.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
-
-
-def _check_png_data(data: bytes, where: str) -> None:
-    """Raises ImageError where the checksum of a PNG's pixels is wrong: Pillow reads over it."""
-    for kind, content, checksum in _png_chunks(data):
-        if kind == b"IDAT" and zlib.crc32(content, zlib.crc32(kind)) != checksum:
-            raise ImageError(f"{where}: the image is damaged: the checksum of its pixels is wrong")
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
-    """(kind, content, checksum) of each whole chunk; none if this is no PNG."""
-    position = len(_PNG_SIGNATURE) if data.startswith(_PNG_SIGNATURE) else len(data)
-    while position + 12 <= len(data):
-        end = position + 8 + int.from_bytes(data[position : position + 4])
-        if end + 4 <= len(data):
-            yield (
-                data[position + 4 : position + 8],
-                memoryview(data)[position + 8 : end],
-                int.from_bytes(data[end : end + 4]),
-            )
-        position = end + 4

@@ -10,8 +10,14 @@ from flaxgan.data.request import Request
 
 FILE_NAME = "dataset.json"
 
+_MAX_BYTES = 1 << 24  # of a label file, and for each image further ones
+_MAX_IMAGE_BYTES = 1 << 16
 _MAX_CLASSES = 1_000_000  # a larger label is an id or a date, not a class
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+class WrongKindError(ValueError):
+    """Labels of the other kind than is asked for: classes or vectors."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,8 +46,12 @@ def from_json(data: bytes, names: tuple[str, ...], *, request: Request, where: s
       The labels in the order of `names`; None where "labels" is null, which says that there are none.
 
     Raises:
-      ValueError: if the file is malformed, or does not have one label of that kind for each image.
+      WrongKindError: if it has labels of the other kind.
+      ValueError: if the file is malformed, or does not have one label for each image.
     """
+    if len(data) > max_bytes(len(names)):
+        allowed = f"up to {max_bytes(len(names)):,} for {len(names):,} images"
+        raise ValueError(f"{where}: has {len(data):,} bytes or more; allowed: {allowed}")
     pairs = _pairs(data, where)
     if pairs is None:
         return None
@@ -53,6 +63,11 @@ def from_json(data: bytes, names: tuple[str, ...], *, request: Request, where: s
     _check_same_names(label_of.keys(), names, where)
     found = [(name, label_of[name]) for name in names]
     return _vectors(found, where) if request.labels == "vectors" else _classes(found, request.num_classes, where)
+
+
+def max_bytes(num_images: int) -> int:
+    """How large a label file may be. A few bytes of an archive can hold any number, which all take memory."""
+    return _MAX_BYTES + _MAX_IMAGE_BYTES * num_images
 
 
 def from_folders(names: tuple[str, ...], where: str) -> Labels | None:
@@ -93,11 +108,16 @@ def check_place(names: list[str], where: str) -> None:
 
 
 def check(found: Labels | None, request: Request, where: str) -> None:
-    """Raises ValueError unless the labels found are of the kind, and the number, that is asked for."""
+    """Raises ValueError unless the labels found are of the kind, and the number, that is asked for.
+
+    Raises:
+      WrongKindError: if they are of the other kind.
+      ValueError: if they are of another number.
+    """
     num_classes = request.num_classes
     if found is not None and (found.values.ndim > 1) != (request.labels == "vectors"):
         kind = "vectors" if found.values.ndim > 1 else "classes"
-        raise ValueError(f"data.labels={request.labels!r}, but {where} has {kind}; allowed: {kind!r}")
+        raise WrongKindError(f"data.labels={request.labels!r}, but {where} has {kind}; allowed: {kind!r}")
     if num_classes is None or num_classes == (len(found.class_names) if found else 0):
         return
     if found is None:
@@ -135,7 +155,7 @@ def _classes(found: list[tuple[str, object]], num_classes: int | None, where: st
     limit = min(num_classes or _MAX_CLASSES, _MAX_CLASSES)
     for name, label in found:
         if isinstance(label, list):
-            raise ValueError(
+            raise WrongKindError(
                 f"{where}: the image {name!r} has a vector as label ({_short(label)}); allowed with "
                 "data.labels='classes': a class index. Set data.labels='vectors', or data.num_classes=0 without labels"
             )

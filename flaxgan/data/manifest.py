@@ -11,6 +11,8 @@ import numpy as np
 FILE_NAME = "manifest.json"
 FORMAT = "flaxgan images 1"
 
+_MAX_BYTES = 1 << 26  # A few bytes of an archive can hold any number, which all take memory.
+
 LABEL_KINDS = ("none", "classes", "vectors")
 
 Label = int | list[float] | None
@@ -64,11 +66,14 @@ class Manifest:
 
 def is_manifest(data: bytes) -> bool:
     """Whether a file is a manifest of ours, of any version; other programs use the name as well."""
+    if len(data) > _MAX_BYTES:
+        return False
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):
         return False
-    return isinstance(fields, dict) and str(fields.get("format", "")).startswith(FORMAT.rstrip("0123456789"))
+    found = fields.get("format") if isinstance(fields, dict) else None
+    return isinstance(found, str) and found.startswith(FORMAT.rstrip("0123456789"))
 
 
 def from_json(data: bytes, where: str) -> Manifest:
@@ -91,7 +96,7 @@ def from_json(data: bytes, where: str) -> Manifest:
         if name not in fields:
             raise ValueError(f"{where}: the field {name!r} is missing")
         if not _is_valid(name, fields[name]):
-            raise ValueError(f"{where}: the field {name!r} is damaged")
+            raise ValueError(f"{where}: the field {name!r} is damaged: found {_short(fields[name])}")
     values = {name: fields[name] for name in names}
     values |= {name: tuple(values[name]) for name in ("shape", "class_names", "skipped")}
     values["shards"] = tuple(Shard(**shard) for shard in values["shards"])
@@ -116,6 +121,11 @@ def content_digest(rows: Iterable[tuple[str, Label, str]]) -> str:
 def json_label(labels: np.ndarray | None, index: int) -> Label:
     """The label of an image as JSON has it, from labels int32 [M], float32 [M, K] or None."""
     return None if labels is None else labels[index].tolist()
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _is_valid(name: str, value: Any) -> bool:

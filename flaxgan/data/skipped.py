@@ -33,6 +33,10 @@ class Skipped:
         elif not count & (count - 1):
             _log.warning("%s images skipped so far", f"{count:,}")
 
+    def first(self) -> str | None:
+        """What is wrong with the first of them in the set's order; None where there were none."""
+        return self._problems[min(self._problems)] if self._problems else None
+
     def summary(self) -> str | None:
         """How many there were and the first of them by name, in one paragraph; None where there were none."""
         if not self._problems:

@@ -74,7 +74,7 @@ class Source:
                 return self._image(candidate, mirrored), self.label(candidate)
             except ImageError as error:
                 self.skipped.note(candidate, error)
-        raise ImageError(f"no image can be used. {self.skipped.summary()}")
+        raise ImageError(f"none of the {len(self):,} images can be used; the first: {self.skipped.first()}")
 
     def _image(self, index: int, mirrored: bool) -> np.ndarray:
         if not mirrored:

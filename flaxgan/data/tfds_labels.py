@@ -53,14 +53,20 @@ def collect(records: Sequence[Mapping[str, Any]], key: str, feature: Any, *, ide
       Classes of a ClassLabel or a whole number; vectors of a list of numbers or of named numbers (in order of names).
 
     Raises:
-      ValueError: if the feature is of another kind, or holds a value that is not allowed.
+      ValueError: if the feature is of another kind, holds a value that is not allowed, or cannot be read.
     """
     to_number, dtype, names = _meaning(feature, key, where)
+
+    def label(index: int) -> Any:
+        try:
+            return np.asarray(to_number(records[index][key]), dtype)
+        except Exception as error:  # damaged records and missing files raise anything
+            raise ValueError(f"{where}: record {index}: the label {key!r} cannot be read ({error})") from error
 
     def compute() -> np.ndarray:
         if len(records) >= _MANY_RECORDS:
             _log.warning("%s: reading %s records to collect their labels, once", where, f"{len(records):,}")
-        return np.array([to_number(records[index][key]) for index in range(len(records))], dtype)
+        return np.stack([label(index) for index in range(len(records))])
 
     values = label_cache.cached(f"{identity}\n{key}", compute)
     _check(values, names, f"{where}: the feature {key!r}")

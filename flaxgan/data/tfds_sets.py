@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from etils import epath
 
+from flaxgan.data.fields import SCHEMES
+
 SYNTAX = (
     "data.source='tfds' reads NAME[/CONFIG][:VERSION][:SPLIT][?image=KEY&label=KEY], such as 'cifar10' or "
     "'celeb_a:train[:90%]?label=attributes', from $TFDS_DATA_DIR or ~/tensorflow_datasets; a path instead of NAME, "
@@ -50,6 +52,9 @@ def parse(text: str) -> Place:
     """
     remote = _REMOTE.match(text)
     scheme = remote[0] if remote else ""
+    if scheme and scheme.removesuffix("://") not in SCHEMES:
+        allowed = ", ".join(f"{name}://" for name in SCHEMES)
+        raise ValueError(f"data.path={text!r}; allowed as an address: one that begins with {allowed}. {SYNTAX}")
     found = _PARTS.fullmatch(text[len(scheme) :])
     if found is None:
         raise ValueError(f"data.path={text!r}; allowed: {SYNTAX}")

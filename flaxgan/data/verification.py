@@ -65,7 +65,7 @@ def _archive(path: pathlib.Path) -> tuple[Manifest, ReadImage]:
     found = _archive_manifest(archive)
     try:
         label_of = dict(json.loads(archive.read_labels() or b"{}").get("labels") or ())
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: its labels cannot be read ({error})") from error
 
     def read_image(index: int) -> tuple[str, Label, bytes]:

@@ -1,7 +1,11 @@
+import io
+import sys
+
 import pytest
 import tiny_runs
 
 from flaxgan import cli, lookup
+from flaxgan.cli import inspect
 
 
 def test_every_module_is_a_subcommand_with_help():
@@ -29,3 +33,27 @@ def test_a_mistake_is_one_message_and_on_request_a_traceback(tmp_path, monkeypat
     monkeypatch.setenv("FLAXGAN_TRACEBACK", "1")
     with pytest.raises(ValueError, match="holds no checkpoint"):
         tiny_runs.flaxgan("inspect", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (NotADirectoryError(20, "Not a directory", "a/b"), "a/b: Not a directory"),
+        (OSError("the disk is full"), "the disk is full"),
+        (MemoryError("Unable to allocate 3 TiB"), "there is not enough memory. Unable to allocate 3 TiB"),
+    ],
+)
+def test_errors_of_the_system_are_one_message(monkeypatch, error, message):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(inspect, "run", fail)
+    assert tiny_runs.flaxgan("inspect", "run") == tiny_runs.Outcome(1, "", f"error: {message}\n")
+
+
+def test_names_that_are_no_text_are_printed(monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr(inspect, "run", lambda arguments: print(arguments.run_path, flush=True))
+    assert cli.main(["inspect", "a\udcff"]) == 0
+    assert output.buffer.getvalue() == b"a\\udcff\n"

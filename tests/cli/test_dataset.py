@@ -132,6 +132,27 @@ def test_check_names_what_is_damaged(photos, tmp_path):
         assert f"00000/img{index:08d}.png: the archive is damaged" in checked.err
 
 
+def test_damaged_manifest_is_named(photos, tmp_path):
+    dataset(photos, tmp_path / "a", "--resolution", "8", "--format", "array_record")
+    (tmp_path / "a" / "manifest.json").write_text("{")
+    for arguments in (["--check", tmp_path / "a"], [tmp_path / "a", tmp_path / "b.zip"]):
+        assert "a/manifest.json: not a manifest that" in dataset(*arguments).err
+
+
+def test_mistake_in_label_vectors_is_not_taken_for_one_in_classes(photos, tmp_path):
+    labels = [[f"{('cat', 'dog')[index % 2]}/{index}.png", [0.5, index]] for index in range(6)]
+    labels[4][1] = [0.5]
+    (photos / "dataset.json").write_text(json.dumps({"labels": labels}))
+    refused = dataset(photos, tmp_path / "a.zip", "--resolution", "8")
+    assert "'cat/4.png' has a label of 1 numbers, but 'cat/0.png' one of 2" in refused.err
+
+
+def test_link_in_the_place_of_the_set_is_kept(photos, tmp_path):
+    (tmp_path / "a.zip").symlink_to(tmp_path / "disk" / "a.zip")
+    assert "a.zip: exists; allowed" in dataset(photos, tmp_path / "a.zip", "--resolution", "8").err
+    assert (tmp_path / "a.zip").is_symlink()
+
+
 def test_check_refuses_what_this_command_has_not_made(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         file = io.BytesIO()

@@ -125,7 +125,7 @@ def test_a_run_that_does_not_encode_is_refused_by_name(tiny_run, originals, tmp_
         (["images", "--out=grid.png", "--scale=0"], "--scale: found 0.0, allowed: a finite number above 0"),
         (["images", "--out=grid.png", "--scale=nan"], "--scale: found nan, allowed: a finite number above 0"),
         (["empty", "--out=grid.png"], "empty: holds no images, allowed: a folder of .png"),
-        (["no.png", "--out=grid.png"], "[Errno 2] No such file or directory: 'no.png'"),
+        (["no.png", "--out=grid.png"], "no.png: No such file or directory"),
         (["text.png", "--out=grid.png"], "text.png: not a PNG, JPEG or WebP image, or damaged"),
     ],
 )

@@ -73,6 +73,13 @@ def test_label_beyond_num_classes_is_named():
         parse(pairs(0, 7, 2), num_classes=5)
 
 
+def test_file_that_is_too_large_for_its_images(monkeypatch):
+    monkeypatch.setattr(labels, "_MAX_BYTES", 0)
+    monkeypatch.setattr(labels, "_MAX_IMAGE_BYTES", 10)
+    with pytest.raises(ValueError, match=r"set/dataset\.json: has .* bytes or more; allowed: up to 30 for 3 images"):
+        parse(pairs(0, 1, 2))
+
+
 def test_long_values_are_shortened_in_messages():
     with pytest.raises(ValueError) as error:
         parse(pairs(0, [0.5] * 10_000, 2))

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_files_of_other_programs_are_no_manifests(data):
 )
 def test_damaged_field_is_named(name, value):
     fields = json.loads(MANIFEST.to_json()) | {name: value}
-    with pytest.raises(ValueError, match=rf"m\.json: the field '{name}' is damaged"):
+    with pytest.raises(ValueError, match=rf"m\.json: the field '{name}' is damaged: found {re.escape(repr(value))}$"):
         manifest.from_json(json.dumps(fields).encode(), "m.json")
     del fields[name]
     with pytest.raises(ValueError, match=rf"m\.json: the field '{name}' is missing"):

@@ -71,7 +71,7 @@ def test_folder_in_a_bucket(bucket, make_images):
     }
     bucket.contents |= {"photos/set/a/.hidden.png": b"", "photos/setting/9.png": b"", "photos/set/notes.txt": b""}
     source = open_source("folder", "s3://photos/set", num_classes=2)
-    assert len(source) == 4 and source.class_names == ("a", "b") and "(1 other files ignored)" in source.description
+    assert len(source) == 4 and source.class_names == ("a", "b") and "(1 other file ignored)" in source.description
     for index in range(4):
         np.testing.assert_array_equal(source[index][0], pixels[index])
     bucket.contents["photos/set/dataset.json"] = json.dumps(

@@ -54,13 +54,13 @@ class RecordFiles:
         self.path = path
         self.num_ignored = 0
         self.manifest = read_manifest(root)
-        self.names = tuple(f"record {index}" for index in range(self.manifest.count))
         self._files = [_open_shard(root, shard) for shard in self.manifest.shards]
         self._ends = list(itertools.accumulate(map(len, self._files)))
         if self._ends[-1:] != [self.manifest.count] or not self.manifest.count:
             total = self._ends[-1] if self._ends else 0
             where = f"{path}/{manifest.FILE_NAME}"
             raise ValueError(f"{where}: says {self.manifest.count:,} images, but its files hold {total:,}")
+        self.names = tuple(f"record {index}" for index in range(self.manifest.count))
 
     def __reduce__(self) -> tuple:
         # Open files do not travel between processes: they are opened again there.
@@ -123,9 +123,10 @@ def _open_shard(root: epath.Path, shard: manifest.Shard) -> records.RecordFile:
 
 def _labels(root: epath.Path, found: Manifest) -> labels.Labels:
     path = root / LABELS_NAME
+    data = storage.read_all(os.fspath(path))
     try:
-        values = np.load(io.BytesIO(storage.read_all(os.fspath(path))), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        values = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # damaged bytes raise anything, MemoryError too
         raise ValueError(f"{path}: the labels cannot be read ({error})") from error
     count, width = found.count, len(found.class_names)
     dtype, shape = (np.int32, (count,)) if found.labels == "classes" else (np.float32, (count, width))

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from flaxgan.data import fields, files, labels, storage
+from flaxgan.data.errors import shown
 from flaxgan.data.request import Request
 from flaxgan.data.source import Source
 
@@ -14,6 +15,7 @@ LAYOUT = (
 )
 
 _HEAD_BYTES = 1 << 16
+_MAX_DEPTH = 500  # of folders in folders
 
 
 def open(path: str | os.PathLike[str], request: Request) -> Source:
@@ -29,7 +31,7 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
     all_names = list(storage.names_below(root)) if fields.is_remote(root) else _walk(root, "", ())
     names, num_ignored = files.split_names(all_names)
     if not names:
-        found = f"{num_ignored:,} other files" if num_ignored else "it is empty"
+        found = files.ignored(num_ignored) if num_ignored else "it is empty"
         raise ValueError(f"data.path={os.fspath(path)!r} has no images ({found}). {LAYOUT}")
     listing = FolderFiles(path=str(root), names=names, num_ignored=num_ignored)
     found_labels = None
@@ -48,12 +50,15 @@ class FolderFiles:
     num_ignored: int
 
     def read(self, index: int) -> bytes:
-        return storage.read_all(self.where(index))
+        return storage.read_all(self._place(index))
 
     def head(self, index: int) -> bytes:
-        return storage.read_start(self.where(index), _HEAD_BYTES)
+        return storage.read_start(self._place(index), _HEAD_BYTES)
 
     def where(self, index: int) -> str:
+        return shown(self._place(index))
+
+    def _place(self, index: int) -> str:
         return f"{self.path}/{self.names[index]}"
 
 
@@ -61,7 +66,10 @@ def _labels(root: Path, names: tuple[str, ...], request: Request) -> labels.Labe
     path = root / labels.FILE_NAME
     if path.exists():
         where = os.fspath(path)
-        return labels.from_json(storage.read_all(where), names, request=request, where=where)
+        if not path.is_file():
+            raise ValueError(f"{where}: is no file; allowed: a file of labels, or data.num_classes=0 to ignore labels")
+        data = storage.read_start(where, labels.max_bytes(len(names)) + 1)
+        return labels.from_json(data, names, request=request, where=where)
     return labels.from_folders(names, str(root))
 
 
@@ -71,6 +79,8 @@ def _walk(folder: Path, prefix: str, ancestors: tuple[tuple[int, int], ...]) -> 
     identity = (status.st_dev, status.st_ino)
     if identity in ancestors:
         raise ValueError(f"data.path: {str(folder)!r} links to a folder that it lies in; allowed: links without a loop")
+    if len(ancestors) == _MAX_DEPTH:
+        raise ValueError(f"data.path: {prefix[:80]!r}... leads through more than {_MAX_DEPTH} folders; allowed: fewer")
     names = []
     for entry in _entries(folder):
         if entry.is_dir():

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from etils import epath
 
 from flaxgan.data import fields, files, labels, manifest, storage
-from flaxgan.data.errors import ImageError
+from flaxgan.data.errors import ImageError, shown
 from flaxgan.data.request import Request
 from flaxgan.data.source import Source
 
@@ -55,11 +55,13 @@ def open_archive(path: str | os.PathLike[str]) -> "ZipFiles":
       FileNotFoundError: if there is nothing at the path.
     """
     absolute = fields.existing_path(path, LAYOUT)
-    if not absolute.is_file():
+    if absolute.is_dir():
         raise ValueError(f"data.path={os.fspath(path)!r} is a folder (data.source='folder' reads those). {LAYOUT}")
+    if not absolute.is_file():
+        raise ValueError(f"data.path={os.fspath(path)!r} is no file. {LAYOUT}")
     archive = ZipFiles(str(absolute))
     if not archive.names:
-        found = f"{archive.num_ignored:,} other files" if archive.num_ignored else "it is empty"
+        found = files.ignored(archive.num_ignored) if archive.num_ignored else "it is empty"
         raise ValueError(f"data.path={os.fspath(path)!r} has no images ({found}). {LAYOUT}")
     return archive
 
@@ -96,7 +98,7 @@ class ZipFiles:
         return self._read(self._entries[self.names[index]], _HEAD_BYTES)
 
     def where(self, index: int) -> str:
-        return f"{self.path}: {self.names[index]}"
+        return shown(f"{self.path}: {self.names[index]}")
 
     def read_labels(self) -> bytes | None:
         """The bytes of dataset.json, or None where there is none."""
@@ -111,7 +113,7 @@ class ZipFiles:
         return manifest.from_json(data, f"{self.path}: {entry.name}") if manifest.is_manifest(data) else None
 
     def _read(self, entry: Entry, limit_bytes: int | None = None) -> bytes:
-        where = f"{self.path}: {entry.name}"
+        where = shown(f"{self.path}: {entry.name}")
         wanted = min(entry.compressed_bytes, limit_bytes or entry.compressed_bytes)
         # Header and data in one read, which counts in a bucket; how long the header is stands in it.
         room = min(_HEADER_ROOM_BYTES + wanted, self._file.size - entry.header_offset)
@@ -155,8 +157,8 @@ def _entries(path: str, archive_bytes: int) -> dict[str, Entry]:
 
 
 def _leads_outside(name: str) -> bool:
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    return ".." in parts or parts[:1] == ("/",)
+    path = PurePosixPath(name.replace("\\", "/"))
+    return ".." in path.parts or path.is_absolute()
 
 
 def _directory(path: str) -> list[zipfile.ZipInfo]:
@@ -174,8 +176,9 @@ def _check_readable(info: zipfile.ZipInfo, archive_bytes: int, where: str) -> No
         raise ValueError(f"{where} is encrypted; allowed: archives without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{where} uses compression method {info.compress_type}; allowed: 0 (stored), 8 (deflated)")
-    if info.file_size > _MAX_FILE_BYTES:
-        raise ValueError(f"{where} has {info.file_size:,} bytes; allowed: up to {_MAX_FILE_BYTES:,}")
+    largest = max(info.file_size, info.compress_size)
+    if largest > _MAX_FILE_BYTES:
+        raise ValueError(f"{where} has {largest:,} bytes; allowed: up to {_MAX_FILE_BYTES:,}")
     if not 0 <= info.header_offset <= archive_bytes - info.compress_size:
         raise ValueError(f"{where} lies beyond the archive's end; the archive is damaged, perhaps cut short")
 

@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import shutil
+import zipfile
 
 import converted_sets
 import numpy as np
@@ -145,6 +146,9 @@ def test_manifest_and_files_must_agree(path):
     change_manifest(path, count=41)
     with pytest.raises(ValueError, match=r"manifest\.json: says 41 images, but its files hold 40"):
         reopened(path)
+    change_manifest(path, count=10**15)
+    with pytest.raises(ValueError, match=r"manifest\.json: says 1,000,000,000,000,000 images"):
+        reopened(path)
     change_manifest(path, count=0, shards=[])
     with pytest.raises(ValueError, match=r"manifest\.json: says 0 images"):
         reopened(path)
@@ -169,10 +173,28 @@ def test_labels_must_be_what_the_manifest_says(path, labels):
         reopened(path)
 
 
-def test_labels_that_are_missing_or_damaged(path):
-    (path / "labels.npy").write_bytes(b"\x93NUMPY")
+def npy(header: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x93NUMPY",
+        b"PK\x03\x04",
+        npy(b"{'descr': '<i4', 'fortran_order': False, 'shape': (((("),
+        npy(b"{'descr': '<i4', 'fortran_order': False, 'shape': (" + b"9" * 30 + b",)}"),
+        npy(b"{'descr': '<i4', 'fortran_order': False, 'shape': (1000000000000000,)}"),
+        npy(b"-" * 3000 + b"1"),
+    ],
+)
+def test_labels_that_are_damaged(path, data):
+    (path / "labels.npy").write_bytes(data)
     with pytest.raises(ValueError, match=r"labels\.npy: the labels cannot be read"):
         reopened(path)
+
+
+def test_labels_that_are_missing(path):
     (path / "labels.npy").unlink()
     with pytest.raises(ValueError, match=r"labels\.npy: the file cannot be read"):
         reopened(path)
@@ -248,6 +270,11 @@ def test_verification_of_an_archive(noise, tmp_path):
     path.write_bytes(data.replace(b'img00000003.png", 0', b'img00000003.png", 1'))
     with pytest.raises(ValueError, match="dataset.json"):
         verification.verify(path)
+    with zipfile.ZipFile(tmp_path / "nested.zip", "w") as archive, zipfile.ZipFile(io.BytesIO(data)) as old:
+        for name in old.namelist():
+            archive.writestr(name, b"[" * 10_000 if name == "dataset.json" else old.read(name))
+    with pytest.raises(ValueError, match=r"nested\.zip: its labels cannot be read"):
+        verification.verify(tmp_path / "nested.zip")
     damaged = bytearray(data)
     damaged[data.find(b"00000/img00000007.png") + 60] ^= 1
     path.write_bytes(damaged)
@@ -256,8 +283,6 @@ def test_verification_of_an_archive(noise, tmp_path):
 
 
 def test_archive_that_does_not_hold_what_its_manifest_says(noise, tmp_path):
-    import zipfile
-
     path = tmp_path / "set.zip"
     converted_sets.convert(noise, path, "zip")
     with zipfile.ZipFile(path) as archive:

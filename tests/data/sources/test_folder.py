@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,35 @@ def test_broken_link_is_refused(root):
     (root / "a" / "9.png").symlink_to(root / "nothing.png")
     with pytest.raises(ValueError, match=r"data\.path: '.*a/9\.png' is a broken link"):
         folder.open(root, Request(**UNSET))
+
+
+def test_folders_in_folders_without_end_are_refused(root, monkeypatch):
+    monkeypatch.setattr(folder, "_MAX_DEPTH", 5)
+    (root / "a/b/c/d").mkdir(parents=True)
+    assert len(folder.open(root, Request(**UNSET))) == 4
+    (root / "a/b/c/d/e").mkdir()
+    with pytest.raises(ValueError, match=r"data\.path: 'a/b/c/d/e/'\.\.\. leads through more than 5 folders"):
+        folder.open(root, Request(**UNSET))
+
+
+def test_label_file_that_is_no_file(root):
+    os.mkfifo(root / "dataset.json")  # reading it would wait for ever
+    with pytest.raises(
+        ValueError, match=r"dataset\.json: is no file; allowed: a file of labels, or data\.num_classes=0"
+    ):
+        folder.open(root, Request(**UNSET))
+
+
+def test_names_that_cannot_be_printed(root):
+    name = b"a/\xff\n\x1b[31m.png"
+    place = os.path.join(os.fsencode(root), name)
+    os.rename(root / "a" / "0.png", place)
+    source = folder.open(root, Request(**UNSET))
+    assert source[1][0].shape == source.image_shape and f"from {root}" in source.description
+    with open(place, "wb") as file:
+        file.write(b"x")
+    with pytest.raises(ValueError, match=r"a/\\udcff\\n\\x1b\[31m\.png: not a PNG"):
+        source[1]
 
 
 def test_file_that_vanishes_is_named(root):

@@ -224,7 +224,9 @@ def test_missing_set_comes_with_the_command_that_prepares_it(prepared, path, nam
         open_source("tfds", path)
 
 
-@pytest.mark.parametrize("path", ["", "Cifar 10", "cifar10:", "cifar10:[1:2]", ":train", "a/b/c", "?label=x"])
+@pytest.mark.parametrize(
+    "path", ["", "Cifar 10", "cifar10:", "cifar10:[1:2]", ":train", "a/b/c", "?label=x", "file:///tmp"]
+)
 def test_malformed_path_says_what_is_allowed(path):
     with pytest.raises(ValueError, match=r"data\.path.*NAME\[/CONFIG\]\[:VERSION\]\[:SPLIT\]"):
         open_source("tfds", path)
@@ -288,3 +290,5 @@ def test_damaged_and_missing_files_are_named(prepared, tmp_path):
     shard.unlink()
     with pytest.raises(ValueError, match=r"record 0: cannot be read"):
         open_source("tfds", str(folder), num_classes=0)
+    with pytest.raises(ValueError, match=r"photos/1\.0\.0, split train: record 0: the label 'label' cannot be read"):
+        open_source("tfds", str(folder))

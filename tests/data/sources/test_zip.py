@@ -106,7 +106,9 @@ def test_name_that_occurs_twice(path, images):
         zip_source.open(path, Request(**UNSET))
 
 
-@pytest.mark.parametrize("name", ["../0.png", "a/../../0.png", "/0.png", "..\\0.png", "a/..\\..\\0.png", "\\0.png"])
+@pytest.mark.parametrize(
+    "name", ["../0.png", "a/../../0.png", "/0.png", "..\\0.png", "a/..\\..\\0.png", "\\0.png", "//host/0.png"]
+)
 def test_name_that_leads_outside(path, images, name):
     with pytest.raises(ValueError, match=r"set\.zip: '.*0\.png' leads outside the archive"):
         zip_source.open(write(path, {name: images[0]["0.png"]}), Request(**UNSET))
@@ -249,3 +251,16 @@ def test_files_that_are_not_read_may_be_of_any_kind(path, images):
     with zipfile.ZipFile(path, "a", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("notes.txt", b"x")
     assert len(zip_source.open(path, Request(**UNSET))) == 4
+
+
+def test_file_that_says_it_is_compressed_to_more_than_any_image(path, images):
+    write(path, images[0])
+    patch(path, 0, 20, struct.pack("<I", (1 << 28) + 1))
+    with pytest.raises(ValueError, match=r"set\.zip: '0\.png' has 268,435,457 bytes; allowed: up to 268,435,456"):
+        zip_source.open(path, Request(**UNSET))
+
+
+def test_names_that_cannot_be_printed(path, images):
+    write(path, {"a\n\x1b[31m.png": b"x", **images[0]})
+    with pytest.raises(ValueError, match=r"set\.zip: a\\n\\x1b\[31m\.png: not a PNG"):
+        zip_source.open(path, Request(**UNSET))

@@ -1,0 +1,105 @@
+"""What Pillow lets pass in PNG files: pixels that are damaged or missing, and notes that it reads late or wrongly.
+
+Reference: Portable Network Graphics (PNG) Specification, third edition, W3C.
+"""
+
+import zlib
+from collections.abc import Iterator
+
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+
+from flaxgan.data.errors import ImageError
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_GREY, _RGB = 0, 2
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of each colour type
+_WHOLE = ((0, 0, 1, 1),)
+# First column and row, steps between columns and rows, of each pass (Adam7).
+_INTERLACED = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_PIECE_BYTES = 1 << 20
+
+
+def correct_notes(image: PngImageFile, data: bytes) -> None:
+    """Corrects what Pillow notes of a file when it opens it.
+
+    A transparent grey or colour is given in the file's own depth; and a camera's notes (EXIF) may come after the
+    pixels, where Pillow finds them only when it reads those.
+
+    Args:
+      image: the opened file.
+      data: its bytes, as far as they have been read.
+    """
+    header = _header(data)
+    depth, kind = header[8], header[9]
+    transparent = image.info.get("transparency")
+    if kind == _GREY and depth in (2, 4) and isinstance(transparent, int):
+        image.info["transparency"] = transparent * (255 // (2**depth - 1))
+    elif kind == _RGB and depth == 16 and isinstance(transparent, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in transparent)
+    if "exif" not in image.info:
+        for name, content, _ in _chunks(data):
+            if name == b"eXIf":
+                image.info["exif"] = b"Exif\x00\x00" + bytes(content)
+
+
+def check_checksums(data: bytes, where: str) -> None:
+    """Raises ImageError where the checksum of a file's pixels is wrong: Pillow reads over it."""
+    for name, content, checksum in _chunks(data):
+        if name == b"IDAT" and zlib.crc32(content, zlib.crc32(name)) != checksum:
+            raise ImageError(f"{where}: the image is damaged: the checksum of its pixels is wrong")
+
+
+def check_whole(image: Image.Image, data: bytes, where: str) -> None:
+    """Raises ImageError if a file holds fewer pixels than its header says: Pillow then leaves the last rows at 0.
+
+    Args:
+      image: the decoded file.
+      data: its bytes.
+      where: what to call the file in a message.
+    """
+    width, height = image.size
+    last_rows = (image.crop((0, row, width, row + 1)).tobytes() for row in range(max(0, height - 2), height))
+    if not all(map(any, last_rows)) and _num_bytes(data) < _expected_bytes(_header(data)):
+        raise ImageError(f"{where}: the image is damaged: it holds fewer pixels than its header says")
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
+    """(name, content, checksum) of each whole chunk, up to the one that ends the image."""
+    position = len(SIGNATURE)
+    while position + 12 <= len(data):
+        end = position + 8 + int.from_bytes(data[position : position + 4])
+        name = data[position + 4 : position + 8]
+        if end + 4 > len(data) or not name.isalpha() or name == b"IEND":
+            return
+        yield name, memoryview(data)[position + 8 : end], int.from_bytes(data[end : end + 4])
+        position = end + 4
+
+
+def _header(data: bytes) -> memoryview:
+    """Width and height, 4 bytes each; then, a byte each, depth, colour type, compression, filter and interlace."""
+    return next(content for name, content, _ in _chunks(data) if name == b"IHDR")
+
+
+def _num_bytes(data: bytes) -> int:
+    """Bytes of filtered pixels that a file holds."""
+    decoder, count = zlib.decompressobj(), 0
+    for name, content, _ in _chunks(data):
+        rest = content if name == b"IDAT" else b""
+        while rest and not decoder.eof:
+            count += len(decoder.decompress(rest, _PIECE_BYTES))
+            rest = decoder.unconsumed_tail
+    return count
+
+
+def _expected_bytes(header: memoryview) -> int:
+    """Bytes of filtered pixels that a file with a header has to hold: each row is a byte and its packed pixels."""
+    width, height = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
+    bits = header[8] * _SAMPLES[header[9]]
+    count = 0
+    for left, top, step_x, step_y in _INTERLACED if header[12] else _WHOLE:
+        columns, rows = -((left - width) // step_x), -((top - height) // step_y)
+        if columns > 0 and rows > 0:
+            count += rows * (1 + -(-columns * bits // 8))
+    return count
