@@ -84,7 +84,20 @@ def test_two_processes_killed_and_started_again_end_like_two_that_were_not(tmp_p
     # One process with one device goes on from there, too: the same losses, but for the order of sums.
     outcome = tiny_runs.train(["--config", str(RECIPE), "--workdir", str(alone)])
     assert outcome.code == 0 and f"at step {latest}" in outcome.out, outcome.err
-    for one, two in zip(_state(alone)[1], _state(killed)[1], strict=True):
+    _assert_same_losses(alone, killed)
+
+    # And two processes with four devices go on from where one has come to.
+    single = tmp_path / "single"
+    outcome = tiny_runs.train(["--config", str(RECIPE), "--workdir", str(single)])
+    assert outcome.code == 0, outcome.err
+    shutil.rmtree(single / "checkpoints" / "40")
+    assert "at step 30" in _finished(single)[0]
+    _assert_same_losses(single, killed)
+
+
+def _assert_same_losses(run: pathlib.Path, other: pathlib.Path) -> None:
+    """At every tick of both, but for noise."""
+    for one, two in zip(_state(run)[1], _state(other)[1], strict=True):
         np.testing.assert_allclose(list(one.values()), list(two.values()), rtol=2e-3)
 
 
