@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from flaxgan import config as configs
@@ -24,6 +25,9 @@ EVERYTHING = Config(
 @pytest.mark.parametrize(
     "make, field, found, allowed",
     [
+        (lambda: Config({**NETWORK, "z_dim": np.int64(4)}), "network.z_dim", "np.int64(4)", "a plain number, text"),
+        (lambda: Config({**NETWORK, "a": (1, {"b": print})}), "network.a.b", "<built-in function print>", "a plain"),
+        (lambda: Config(NETWORK, loss_settings={"x": {1: 2}}), "loss_settings.x", "{1: 2}", "names as text"),
         (lambda: Config({}), "network", "{}", "a mapping with a 'name'"),
         (lambda: Config(NETWORK, seed=-1), "seed", "-1", "0 to 2"),
         (lambda: Config(NETWORK, seed=2**32), "seed", "4294967296", "0 to 2"),

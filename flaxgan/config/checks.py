@@ -17,6 +17,20 @@ def require_types(config: Any, prefix: str = "") -> None:
         require(_is_a(getattr(config, name), kind), f"{prefix}{name}", getattr(config, name), allowed)
 
 
+def require_plain(field: str, value: Any) -> None:
+    """Raises ValueError unless a value, and all that is in it, can be written into a file and read again."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            require(isinstance(key, str), field, value, "names as text")
+            require_plain(f"{field}.{key}", item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            require_plain(field, item)
+    else:
+        allowed = "a plain number, text, True, False or None, or tuples of them"
+        require(value is None or isinstance(value, bool | int | float | str), field, value, allowed)
+
+
 def _is_a(value: Any, kind: Any) -> bool:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:

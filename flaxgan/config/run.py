@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any, Literal
 
-from flaxgan.config.checks import require, require_types
+from flaxgan.config.checks import require, require_plain, require_types
 from flaxgan.config.parts import (
     AugmentConfig,
     DataConfig,
@@ -86,6 +86,8 @@ class Config:
 
     def __post_init__(self):
         require_types(self)
+        for field in ("network", "loss_settings", "g_regularizers", "d_regularizers"):
+            require_plain(field, getattr(self, field))
         require("name" in self.network, "network", self.network, "a mapping with a 'name'")
         require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 2**32 - 1")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")

@@ -8,7 +8,6 @@ follow from the seed, the step and the phase.
 import dataclasses
 import json
 import re
-import zipfile
 
 import jax
 import numpy as np
@@ -108,6 +107,14 @@ def locate(path: epath.PathLike) -> epath.Path:
     return steps[max(steps)]
 
 
+def _check(failure: Failure) -> None:
+    """Raises TypeError unless each field is of its type; files hold anything."""
+    counts = (failure.step, failure.repeat, failure.seed, *failure.key)
+    texts = (failure.phase, failure.problem, failure.devices)
+    if not all(type(count) is int for count in counts) or not all(isinstance(text, str) for text in texts):
+        raise TypeError("a field is not of its type")
+
+
 def read(folder: epath.Path) -> tuple[Failure, Batch, np.ndarray]:
     """A failure, the batch of its phase, and the labels of the images that it generated.
 
@@ -117,11 +124,12 @@ def read(folder: epath.Path) -> tuple[Failure, Batch, np.ndarray]:
     try:
         values = json.loads((folder / NAME).read_text())
         failure = Failure(**{**values, "key": tuple(values["key"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{folder / 'failure.json'}: damaged: {error}") from error
+        _check(failure)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{folder / NAME}: damaged: {error}") from error
     try:
         with (folder / "batch.npz").open("rb") as file, np.load(file) as arrays:
             batch = {name: arrays[name] for name in ("images", "labels")}
             return failure, batch, arrays["fake_labels"]
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged archives raise anything
         raise ValueError(f"{folder / 'batch.npz'}: damaged: {error}") from error

@@ -5,8 +5,9 @@ import dataclasses
 import inspect
 import pathlib
 import re
+import warnings
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import docstring_parser
 import tyro
@@ -91,7 +92,7 @@ def parse(arguments: list[str]) -> Command:
 def _resume(text: str) -> int | None:
     if text == "latest":
         return None
-    if not re.fullmatch("[0-9]+", text):
+    if not re.fullmatch("[0-9]{1,18}", text):
         raise ValueError(f"--resume: found {text!r}, allowed: latest, or the step of a checkpoint")
     return int(text)
 
@@ -117,8 +118,10 @@ def override(config: Config, arguments: list[str]) -> Config:
     command = [("config", schema, dataclasses.field(default=schema(**values)))]
     marked = tyro.conf.configure(tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands)
     command = marked(dataclasses.make_dataclass("Command", command))
-    arguments = _split(arguments, is_text=lambda flag: isinstance(_value(config, flag), str))
-    parsed = tyro.cli(command, prog="train.py", args=arguments, use_underscores=True).config
+    arguments = _split(arguments, takes_one=lambda flag: _takes_one(schema, flag))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # A recipe's value of a wrong type is refused by name, below or by its code.
+        parsed = tyro.cli(command, prog="train.py", args=arguments, use_underscores=True).config
     return setup.complete(_untyped(parsed, config))
 
 
@@ -191,16 +194,20 @@ def _given_resolution(arguments: list[str]) -> int | tuple[int, ...] | None:
     return sides[0] if len(sides) == 1 else tuple(sides) or None
 
 
-def _value(config: Config, flag: str) -> Any:
-    """The value of a field before it is overridden, or None where there is no such field."""
-    value: Any = config
+def _takes_one(schema: type, flag: str) -> bool:
+    """Whether there is a field of that flag, and it holds one value."""
+    kind: Any = schema
     for name in flag.removeprefix("--config.").split("."):
-        value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
-    return value
+        kind = get_type_hints(kind).get(name) if dataclasses.is_dataclass(kind) else None
+    return kind is not None and not _has_tuple(kind)
 
 
-def _split(arguments: list[str], *, is_text: Callable[[str], bool] = lambda flag: False) -> list[str]:
-    """--config.FIELD=VALUE as two arguments, and 64x96 or 1,3,3,1 as one argument for each number unless it is text."""
+def _has_tuple(kind: Any) -> bool:
+    return kind is tuple or get_origin(kind) is tuple or any(map(_has_tuple, get_args(kind)))
+
+
+def _split(arguments: list[str], *, takes_one: Callable[[str], bool] = lambda flag: False) -> list[str]:
+    """--config.FIELD=VALUE as two arguments, and 64x96 or 1,3,3,1 as one for each number unless one value is taken."""
     several = re.compile(r"\d+(\.\d+)?([x,]\d+(\.\d+)?)+")
     split: list[str] = []
     flag = ""
@@ -211,5 +218,5 @@ def _split(arguments: list[str], *, is_text: Callable[[str], bool] = lambda flag
         else:
             values = [argument]
         for value in values:
-            split += re.split("[x,]", value) if several.fullmatch(value) and not is_text(flag) else [value]
+            split += re.split("[x,]", value) if several.fullmatch(value) and not takes_one(flag) else [value]
     return split

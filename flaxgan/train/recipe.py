@@ -3,7 +3,7 @@
 import importlib.util
 import inspect
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from flaxgan.config import Config
@@ -30,7 +30,7 @@ def load_recipe(recipe: str, resolution: int | tuple[int, ...] | None = None) ->
     path, separator, variant = recipe.partition(".py:")
     path = pathlib.Path(f"{path}.py" if separator else path)
     get_config = import_get_config(path)
-    takes = inspect.signature(get_config).parameters
+    takes = _parameters(path, get_config)
     if variant and "variant" not in takes:
         raise ValueError(f"--config: {path} has no variants, found {variant!r}, allowed: {path}")
     given = {"variant": variant} if variant else {}
@@ -49,6 +49,8 @@ def import_get_config(path: pathlib.Path) -> Callable[..., Config]:
     Raises:
       ValueError: naming the file and what is wrong with it.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError(f"--config: {path} is no file, allowed: a recipe file")
     if not path.is_file():
         known = ", ".join(sorted(str(found) for found in path.parent.glob("*.py"))) or "none in that folder"
         raise ValueError(f"--config: {path} does not exist, allowed: a recipe file (found: {known})")
@@ -58,9 +60,17 @@ def import_get_config(path: pathlib.Path) -> Callable[..., Config]:
     module = importlib.util.module_from_spec(spec)
     with _naming(path):
         spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
+    get_config = getattr(module, "get_config", None)
+    if not callable(get_config):
         raise ValueError(f"--config: {path} defines no get_config()")
-    return module.get_config
+    return get_config
+
+
+def _parameters(path: pathlib.Path, get_config: Callable[..., Config]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(get_config).parameters
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"--config: get_config of {path} is {get_config!r}, allowed: a function") from error
 
 
 @contextmanager
@@ -68,6 +78,13 @@ def _naming(path: pathlib.Path) -> Iterator[None]:
     """A recipe is code, in which anything can go wrong: the file is named, whatever it is."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise ValueError(f"--config: {path}: {kind}{error}") from error
+        raise ValueError(f"--config: {path}: {kind}{_text(error)}") from error
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # errors are code, too
+        return type(error).__name__

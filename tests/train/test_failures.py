@@ -89,11 +89,22 @@ def test_a_run_without_failures_is_refused(tiny_run):
     assert outcome.err.startswith(f"error: {tiny_run.workdir}: holds no failure; allowed: a run in which a number")
 
 
+NESTED = b"[" * 100_000
+
+
+def _of_another_type(data: bytes) -> bytes:
+    """The step as text, and of an archive the flag that its first array is encrypted."""
+    directory = data.find(b"PK\x01\x02")
+    encrypted = data[: directory + 8] + b"\x01" + data[directory + 9 :]
+    return data.replace(b'"step": 6', b'"step": "6"') if data.startswith(b"{") else encrypted
+
+
 @pytest.mark.parametrize("name", ["failure.json", "batch.npz"])
-@pytest.mark.parametrize("content", [b"", b"{}", b"PK\x03\x04 no archive", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"PK\x03\x04 no archive", b"\xff\xfe", NESTED, _of_another_type])
 def test_a_damaged_failure_is_named(failed, tmp_path, name, content):
     shutil.copytree(failures.locate(failed[0]), tmp_path / "step_6")
-    (tmp_path / "step_6" / name).write_bytes(content)
+    file = tmp_path / "step_6" / name
+    file.write_bytes(content(file.read_bytes()) if callable(content) else content)
     outcome = tiny_runs.flaxgan("replay", tmp_path / "step_6")
     assert outcome.code == 1 and outcome.err.startswith(f"error: {tmp_path}/step_6/{name}: damaged: ")
     assert outcome.err.count("\n") == 1

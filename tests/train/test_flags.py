@@ -74,6 +74,8 @@ def test_overridden_config_is_checked():
         (["--config.network.zdim=16"], ["--config.network.zdim", "Perhaps you meant", "--config.network.z_dim"]),
         (["--config.d_regularizers.r1.gama=1"], ["Perhaps you meant", "--config.d_regularizers.r1.gamma"]),
         (["--config.batch_size=many"], ["--config.batch_size", "many"]),
+        (["--config.batch_size=0x10"], ["--config.batch_size", "0x10"]),
+        (["--config.network.w_dim=8,8"], ["--config.network.w_dim", "8,8"]),
         (["--config.batch_size"], ["--config.batch_size", "Missing"]),
         (["--config.augment.policy=sometimes"], ["sometimes", "--config.augment.policy", "off", "fixed", "ada"]),
         (["--config.data.mirror=perhaps"], ["perhaps", "True", "False"]),
@@ -141,3 +143,18 @@ def test_help_shows_the_command_and_with_a_recipe_every_field(capsys):
 def test_names_are_not_abbreviated():
     with pytest.raises(ValueError, match="--config: missing"):
         flags.parse([f"--conf={TINY}"])
+
+
+def test_a_value_of_a_wrong_type_in_a_recipe_is_refused_by_name_alone(tmp_path, recwarn):
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text(
+        "from flaxgan.config import Config\n"
+        'def get_config(): return Config(network={"name": "stylegan2", "z_dim": "8"})\n'
+    )
+    config = flags.parse(["--config", str(recipe)]).config
+    assert config.network["z_dim"] == "8" and not recwarn.list  # What it may be is for the network to say.
+
+
+def test_a_step_of_too_many_digits_is_refused():
+    with pytest.raises(ValueError, match="--resume: found '9999"):
+        flags.parse(["--config", TINY, "--resume", "9" * 5000])

@@ -50,6 +50,11 @@ def test_resolution_goes_to_recipes_that_take_it(tmp_path):
         ("def get_config(:", r"recipe.py: SyntaxError"),
         ("import nothing_of_that_name", r"recipe.py: ModuleNotFoundError: No module named 'nothing_of_that_name'"),
         ("undefined", r"recipe.py: NameError"),
+        ("import sys; sys.exit()", r"recipe.py: SystemExit: "),
+        ("def get_config(): exit('later')", r"recipe.py: SystemExit: later"),
+        ("class E(Exception):\n    def __str__(self): raise self\nraise E", r"recipe.py: E: E"),
+        ("get_config = 5", r"recipe.py defines no get_config\(\)"),
+        ("get_config = dict", r"get_config of .*recipe.py is <class 'dict'>, allowed: a function"),
         ("config = 1", r"recipe.py defines no get_config\(\)"),
         ("def get_config(): return {}", r"get_config\(\) of .*recipe.py returned dict, allowed: a Config"),
         (GOOD.replace("z_dim", "zdim"), r"config.network: unknown field 'zdim', allowed: activation, "),
@@ -75,6 +80,8 @@ def test_missing_recipe_is_refused_with_those_beside_it(tmp_path):
         load_recipe(str(tmp_path / "other.py"))
     with pytest.raises(ValueError, match=r"does not exist.*none in that folder"):
         load_recipe(str(tmp_path / "nowhere" / "other.py"))
+    with pytest.raises(ValueError, match=r"--config: .* is no file, allowed: a recipe file"):
+        load_recipe(str(tmp_path))
 
 
 def test_unknown_variant_is_refused(tmp_path):
