@@ -10,7 +10,7 @@ import sys
 
 import jax
 
-from flaxgan.train import background, dry_run, flags, hosts, logs, loop
+from flaxgan.train import background, dry_run, flags, hosts, loop, problems
 from flaxgan.train import compile as compilation
 from flaxgan.train.run import prepare
 
@@ -30,10 +30,10 @@ def main(arguments: list[str]) -> int:
             return 0
         with loop.ended_by_sigterm():
             loop.train(prepare(command.config, command.workdir), resume=command.resume)
-    except (ValueError, OSError, logs.NonFiniteError) as error:
+    except problems.EXPECTED as error:
         if os.environ.get("FLAXGAN_TRACEBACK"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {problems.explain(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -10,6 +10,7 @@ import os
 import sys
 
 from flaxgan import cli, lookup
+from flaxgan.train import problems
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,18 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # Names of files may hold anything.
     try:
         parsed.run(parsed)
-    except (ValueError, OSError, MemoryError) as error:
+    except problems.EXPECTED as error:
         if os.environ.get("FLAXGAN_TRACEBACK"):
             raise
-        print(f"error: {_explained(error)}", file=sys.stderr)
+        print(f"error: {problems.explain(error)}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
-
-
-def _explained(error: Exception) -> str:
-    """What went wrong, without Python's numbers."""
-    if isinstance(error, MemoryError):
-        return f"there is not enough memory. {error}".strip()
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
