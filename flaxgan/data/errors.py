@@ -11,4 +11,6 @@ class StorageError(ValueError):
 
 def shown(path: str) -> str:
     """A path as it can be printed: line breaks, other control characters and bytes that are no text are escaped."""
+    if path.isprintable():
+        return path
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in path)
