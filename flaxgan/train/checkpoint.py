@@ -44,7 +44,7 @@ class Checkpoints:
           keep: which checkpoints stay when another one is saved: so many of the latest, or a whole rule.
 
         Raises:
-          ValueError: if it is no folder, or cannot be made.
+          ValueError: if it is no folder, cannot be made, or holds a file that Orbax cannot bear.
         """
         damage.silence_echoes()
         self._folder = epath.Path(folder)
@@ -58,6 +58,10 @@ class Checkpoints:
             raise ValueError(
                 f"{folder}: {error.strerror or error}, allowed: a folder that can be written to"
             ) from error
+        except Exception as error:  # It reads a file of each checkpoint, and of a damaged one raises anything.
+            files = self._folder / "*" / "_CHECKPOINT_METADATA"
+            advice = "They say when checkpoints were saved; a damaged one can be deleted"
+            raise DamagedError(f"{files}: one is damaged: {damage.cause(error)}. {advice}") from error
         for step in self.steps() if rule.best else ():
             self._measured[step] = _measured(self._folder / str(step))
 

@@ -281,3 +281,16 @@ def test_configs_read_from_damaged_text_are_valid(tmp_path):
             assert isinstance(from_json(data.decode(errors="replace")), Config)
         except ValueError as error:
             assert str(error)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"performance_metrics": true}'])
+def test_a_file_that_orbax_cannot_bear_is_named_and_can_be_deleted(saved, tmp_path, content):
+    folder, _ = saved
+    shutil.copytree(folder, tmp_path / "5")
+    (tmp_path / "5" / "_CHECKPOINT_METADATA").write_bytes(content)
+    with pytest.raises(DamagedError, match=r"\*/_CHECKPOINT_METADATA: one is damaged: .* can be deleted"):
+        Checkpoints(tmp_path, keep=1)
+    (tmp_path / "5" / "_CHECKPOINT_METADATA").unlink()
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    assert checkpoints.steps() == [5]
+    checkpoints.close()
