@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -93,3 +94,19 @@ def test_refuses_objects_and_other_members_of_npz():
 def test_refuses_other_safetensors(data, message):
     with pytest.raises(ValueError, match=message):
         arrays_of_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': ((((",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (" + b"9" * 30 + b",)}",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000000,)}",
+    ],
+)
+def test_header_of_an_array_that_is_damaged(header):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(ValueError, match="the ZIP archive is damaged: "):
+        arrays_of_bytes(stream.getvalue())
