@@ -7,9 +7,13 @@ name is the module's, with hyphens for underscores.
 import argparse
 import io
 import os
+import re
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 from flaxgan import cli, lookup
+from flaxgan.data import fields
 from flaxgan.train import problems
 
 
@@ -27,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # Names of files may hold anything.
     try:
+        _check_addresses(vars(parsed).values())
         parsed.run(parsed)
     except problems.EXPECTED as error:
         if os.environ.get("FLAXGAN_TRACEBACK"):
@@ -36,3 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _check_addresses(values: Iterable[Any]) -> None:
+    """Raises ValueError if an argument is an address such as http://, of which nothing can be read."""
+    for value in values:
+        found = re.match(r"([a-z0-9]+)://", value) if isinstance(value, str) else None
+        if found and found[1] not in fields.SCHEMES:
+            allowed = ", ".join(f"{name}://" for name in fields.SCHEMES)
+            raise ValueError(f"{value}: allowed: a path on this machine, or one that begins with {allowed}")

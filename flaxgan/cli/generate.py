@@ -14,6 +14,8 @@ from flaxgan.types import Gan
 MIN_TRUNCATION = 0.01
 """Below it, drawing again takes long."""
 
+MAX_SEEDS = 1_000_000
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `flaxgan generate`."""
@@ -54,6 +56,8 @@ def run(arguments: argparse.Namespace) -> None:
     seeds = parse_seeds(arguments.seeds)
     if arguments.batch_size < 1:
         raise ValueError(f"--batch-size: found {arguments.batch_size}, allowed: at least 1")
+    if not np.isfinite(arguments.psi):
+        raise ValueError(f"--psi: found {arguments.psi}, allowed: a finite number")
     if arguments.cutoff is not None and arguments.cutoff < 0:
         raise ValueError(f"--cutoff: found {arguments.cutoff}, allowed: at least 0")
     if arguments.truncation is not None and not arguments.truncation >= MIN_TRUNCATION:
@@ -78,14 +82,16 @@ def parse_seeds(text: str) -> list[int]:
     """The seeds that a text such as 0-63 or 1,5,7-9 stands for.
 
     Raises:
-      ValueError: on anything else.
+      ValueError: on anything else, and on more than `MAX_SEEDS`.
     """
     seeds: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part.strip())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if last < first or last >= 2**32:
             raise ValueError(f"--seeds: found {text!r}, allowed: numbers and ranges such as 0-63 or 1,5,7-9")
+        if len(seeds) + last - first >= MAX_SEEDS:
+            raise ValueError(f"--seeds: found {text!r}, allowed: up to {MAX_SEEDS:,} at a time")
         seeds += range(first, last + 1)
     return seeds
 

@@ -4,8 +4,9 @@ import jax
 
 from flaxgan.train.logs import NonFiniteError
 
-EXPECTED = (ValueError, OSError, MemoryError, NonFiniteError, jax.errors.JaxRuntimeError)
-"""Mistakes of the user, and what happens to the machine; anything else is a mistake in the program."""
+EXPECTED = (ValueError, OSError, MemoryError, ImportError, NonFiniteError, jax.errors.JaxRuntimeError)
+"""Mistakes of the user, packages that are missing, and what happens to the machine; anything else is a mistake in the
+program."""
 
 _MAX_REASON = 300
 _SMALLER = (

@@ -51,6 +51,11 @@ def test_errors_of_the_system_are_one_message(monkeypatch, error, message):
     assert tiny_runs.flaxgan("inspect", "run") == tiny_runs.Outcome(1, "", f"error: {message}\n")
 
 
+def test_addresses_that_nothing_can_be_read_from():
+    outcome = tiny_runs.flaxgan("inspect", "http://host/run")
+    assert outcome.code == 1 and outcome.err.startswith("error: http://host/run: allowed: a path on this machine, or")
+
+
 def test_names_that_are_no_text_are_printed(monkeypatch):
     output = io.TextIOWrapper(io.BytesIO(), "utf-8")
     monkeypatch.setattr(sys, "stdout", output)

@@ -147,6 +147,9 @@ def test_grid_of_one_class_is_about_square(tiny_run, tmp_path):
     "arguments, message",
     [
         (["--seeds=x"], "--seeds: found 'x', allowed: "),
+        (["--seeds=" + "9" * 5000], "--seeds: found '9999"),
+        (["--seeds=0-999999,7"], "--seeds: found '0-999999,7', allowed: up to 1,000,000 at a time"),
+        (["--seeds=0", "--psi=nan"], "--psi: found nan, allowed: a finite number"),
         (["--seeds=0", "--class=2"], "--class: found 2, allowed: 0 to 1"),
         (["--seeds=0", "--class=-1"], "--class: found -1, allowed: 0 to 1"),
         (["--seeds=0", "--batch-size=0"], "--batch-size: found 0, allowed: at least 1"),

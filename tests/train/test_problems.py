@@ -10,6 +10,7 @@ from flaxgan.train import problems
         (ValueError("data.path: found 'x'"), "data.path: found 'x'"),
         (OSError(28, "No space left on device", "run/log.jsonl"), "run/log.jsonl: No space left on device"),
         (OSError("cannot be saved"), "cannot be saved"),
+        (ImportError("Please install gcsfs to access Google Storage"), "Please install gcsfs to access Google Storage"),
         (MemoryError(), "there is not enough memory."),
     ],
 )
