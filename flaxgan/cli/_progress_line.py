@@ -14,10 +14,14 @@ class ProgressLine:
 
     Args:
       count: images in all.
+      unusable: what is said of images that cannot be used.
+      names_all: whether those are named that an earlier process has found.
     """
 
-    def __init__(self, count: int):
+    def __init__(self, count: int, *, unusable: str = "skipped", names_all: bool = False):
         self._count = count
+        self._unusable = unusable
+        self._names_all = names_all
         self._done = self._new = self._skipped = 0
         self._started = self._shown = time.monotonic()
         self._rewrites = sys.stderr.isatty()
@@ -29,8 +33,8 @@ class ProgressLine:
             self._print(f"going on after {self._done:,} of {self._count:,} images")
         if row.skipped is not None:
             self._skipped += 1
-            if is_new:
-                self._print(f"skipped: {row.skipped}")
+            if is_new or self._names_all:
+                self._print(f"{self._unusable}: {row.skipped}")
         self._step(is_new)
 
     def checked(self, done: int, count: int) -> None:
@@ -55,7 +59,7 @@ class ProgressLine:
     def _show(self) -> None:
         seconds = max(time.monotonic() - self._started, 1e-3)
         left = (self._count - self._done) * seconds / max(self._new, 1)
-        skipped = f", {self._skipped:,} skipped" if self._skipped else ""
+        skipped = f", {self._skipped:,} {self._unusable}" if self._skipped else ""
         share = self._done / max(self._count, 1)
         text = (
             f"{self._done:,} of {self._count:,} images ({share:.1%}), {self._new / seconds:,.0f} images/s, "

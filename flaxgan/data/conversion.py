@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from flaxgan.data import labels, manifest, verification, workplace
-from flaxgan.data.encoding import encoded_images
+from flaxgan.data.encoding import encoded_images, first_usable
 from flaxgan.data.journal import Journal, Row
 from flaxgan.data.manifest import Manifest
 from flaxgan.data.record_writer import RecordSetWriter
@@ -23,6 +23,12 @@ from flaxgan.data.zip_writer import ZipWriter
 
 WRITERS = {"zip": ZipWriter, "array_record": RecordSetWriter}
 """What writes each form of a set."""
+
+MAX_LISTED = 100
+"""A conversion that does not skip images stops at so many that cannot be used; until then it lists each."""
+
+_DUE_BYTES = 1 << 26
+_DUE_IMAGES = 512
 
 Progress = Callable[[Row, bool], None]
 
@@ -41,7 +47,8 @@ def convert(
     The result is the same, byte for byte, for any number of workers and of interruptions.
 
     Args:
-      source: the images; where it skips those that cannot be used, they are left out and listed in the manifest.
+      source: the images; where it skips those that cannot be used, they are left out and listed in the manifest, and
+        otherwise nothing is made, but the rest of the images is looked at, and their work kept for the next try.
       dest: the archive or folder to make; it appears when it is whole.
       plan: how the set is made, which must be that of the work in progress.
       workers: threads that read and encode.
@@ -52,8 +59,8 @@ def convert(
       The manifest of the set.
 
     Raises:
-      ValueError: if the destination exists, another process writes it, or the work in progress is of another plan; at
-        an image that cannot be used, where the source does not skip those.
+      ValueError: if the destination exists, another process writes it, or the work in progress is of another plan; if
+        images cannot be used and are not skipped, after the last image or the hundredth of those.
       OSError: if it cannot be written.
     """
     if os.path.lexists(dest):  # a broken link, too
@@ -87,33 +94,58 @@ def _write(
 ) -> Manifest:
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(contextlib.closing(Journal(folder / "journal.jsonl")))
+        _drop_repaired(source, journal, workers)
         writer = stack.enter_context(contextlib.closing(WRITERS[plan.form](folder, journal.rows)))
         for row in journal.rows:
-            if row.skipped is not None and source.skipped is None:
-                raise ValueError(row.skipped)
             progress(row, False)
         _write_images(source, writer, journal, workers, progress)
+        unusable = [row.skipped for row in journal.rows if row.skipped is not None]
+        if unusable and source.skipped is None:
+            raise ValueError(_refusal(unusable, len(journal.rows), len(source)))
+        writer.settle(is_last=True)
         result = _manifest(source, plan, journal.rows, writer)
         writer.finish(_side_files(source, journal.rows, result, plan.form))
     os.replace(writer.path, dest)
     return result
 
 
+def _drop_repaired(source: Source, journal: Journal, workers: int) -> None:
+    """Drops what follows the first image that could not be used and now can, which changes the rest of the set."""
+    first = first_usable(source, (row.index for row in journal.rows if row.skipped is not None), workers)
+    if first is not None:
+        journal.cut(first)
+
+
 def _write_images(
     source: Source, writer: ZipWriter | RecordSetWriter, journal: Journal, workers: int, progress: Progress
 ) -> None:
-    pending = []
+    pending: list[Row] = []
+    num_unusable = sum(row.skipped is not None for row in journal.rows)
     with contextlib.closing(encoded_images(source, len(journal.rows), workers)) as encoded:
         for row, image in encoded:
+            if source.skipped is None and num_unusable >= MAX_LISTED:
+                break
+            if row.skipped is None:
+                writer.add(row, image, manifest.json_label(source.labels, row.index))
+            num_unusable += row.skipped is not None
             pending.append(row)
-            label = manifest.json_label(source.labels, row.index)
-            if row.skipped is None and writer.add(row, image, label):
-                writer.commit()  # The images first: the journal says only what is on the disk.
-                journal.append(pending)
+            if len(pending) >= _DUE_IMAGES or sum(new.num_bytes for new in pending) >= _DUE_BYTES:
+                _commit(writer, journal, pending)
                 pending = []
             progress(row, True)
-    writer.commit()
-    journal.append(pending)
+    _commit(writer, journal, pending)
+
+
+def _commit(writer: ZipWriter | RecordSetWriter, journal: Journal, rows: list[Row]) -> None:
+    writer.commit()  # The images first: the journal says only what is on the disk.
+    journal.append(rows)
+    writer.settle()
+
+
+def _refusal(unusable: list[str], num_read: int, count: int) -> str:
+    images = f"{count:,} images" if num_read == count else f"the first {num_read:,} images (there are {count:,})"
+    found = f"{len(unusable):,} of {images} cannot be used; the first: {unusable[0]}"
+    return f"{found}. Repair them, or leave them out with --on-error skip; the command then goes on from here"
 
 
 def _manifest(source: Source, plan: Plan, rows: list[Row], writer: ZipWriter | RecordSetWriter) -> Manifest:

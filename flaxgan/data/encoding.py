@@ -4,7 +4,7 @@ import collections
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -29,12 +29,12 @@ def encoded_images(source: Source, first: int, workers: int) -> Iterator[tuple[R
     at 32, where threads do not help, and sets are small.
 
     Args:
-      source: the images; where it skips those that cannot be used, they are given as skipped.
+      source: the images; those that cannot be used are given as skipped.
       first: the first image.
       workers: threads.
 
     Raises:
-      ImageError: at an image that cannot be used, where the source does not skip those.
+      ValueError: where the storage does not deliver an image, or the images are not of one kind.
     """
     step = max(1, min(_MAX_TASK_IMAGES, _TASK_BYTES // int(np.prod(source.image_shape))))
     starts = iter(range(first, len(source), step))
@@ -47,6 +47,17 @@ def encoded_images(source: Source, first: int, workers: int) -> Iterator[tuple[R
                 yield from tasks.popleft().result()
         while tasks:
             yield from tasks.popleft().result()
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def first_usable(source: Source, indices: Iterable[int], workers: int) -> int | None:
+    """The first of some images that can be used; None where none can. Raises as `encoded_images` does."""
+    indices = list(indices)
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="flaxgan-encode")
+    try:
+        found = executor.map(lambda index: _problem(source, index), indices)
+        return next((index for index, problem in zip(indices, found) if problem is None), None)
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -64,10 +75,16 @@ def _one(source: Source, index: int) -> tuple[Row, bytes]:
     try:
         image = source.images[index]
     except ImageError as error:
-        if source.skipped is None:
-            raise
         return Row(index, skipped=str(error)), b""
     file = io.BytesIO()
     Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(file, "PNG", compress_level=_COMPRESSION)
     data = file.getvalue()
     return Row(index, file_name(index), len(data), zlib.crc32(data), hashlib.sha256(data).hexdigest()), data
+
+
+def _problem(source: Source, index: int) -> str | None:
+    try:
+        source.images[index]
+    except ImageError as error:
+        return str(error)
+    return None

@@ -1,5 +1,6 @@
 """What a conversion has done for good, one line of JSON for each image: a killed one goes on from there."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -54,6 +55,13 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
         self.rows += rows
+
+    def cut(self, count: int) -> None:
+        """Drops all rows behind the first `count`."""
+        self._file.seek(0)
+        self._file.truncate(sum(map(len, itertools.islice(self._file, count))))
+        os.fsync(self._file.fileno())
+        del self.rows[count:]
 
     def close(self) -> None:
         """Closes the file."""

@@ -12,8 +12,6 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # The archive's bytes depend on its content alone
 _UNIX = 3
 _MODE = 0o644 << 16
 _LOCAL_HEADER_BYTES = 30
-_DUE_BYTES = 1 << 26
-_DUE_IMAGES = 512
 
 
 class ZipWriter:
@@ -39,24 +37,18 @@ class ZipWriter:
         self._file.seek(end)
         self._archive = zipfile.ZipFile(self._file, "w")
         self._archive.infolist().extend(infos)  # the archive's own list, which its directory is written from
-        self._num_bytes = self._num_images = 0
 
-    def add(self, row: Row, image: bytes, label: Label) -> bool:
-        """Adds an image; labels are written at the end.
-
-        Returns:
-          Whether it is time to `commit`.
-        """
+    def add(self, row: Row, image: bytes, label: Label) -> None:
+        """Adds an image; labels are written at the end."""
         self._write(row.name, image)
-        self._num_bytes += len(image)
-        self._num_images += 1
-        return self._num_bytes >= _DUE_BYTES or self._num_images >= _DUE_IMAGES
 
     def commit(self) -> None:
         """Brings all images added so far onto the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._num_bytes = self._num_images = 0
+
+    def settle(self, *, is_last: bool = False) -> None:
+        """Nothing: all that is committed lies in its place."""
 
     def shards(self) -> tuple[Shard, ...]:
         """None: an archive is one file."""

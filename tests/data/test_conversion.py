@@ -24,9 +24,9 @@ PROGRAM = """
 import functools, pathlib, sys
 sys.path.insert(0, "tests")
 import converted_sets
-from flaxgan.data import conversion, zip_writer
+from flaxgan.data import conversion
 from flaxgan.data.record_writer import RecordSetWriter
-zip_writer._DUE_IMAGES = 16
+conversion._DUE_IMAGES = 16
 conversion.WRITERS["array_record"] = functools.partial(RecordSetWriter, shard_bytes=4000)
 converted_sets.convert(converted_sets.noise(100), pathlib.Path("{dest}"), "{form}")
 """
@@ -39,7 +39,7 @@ def form(request):
 
 @pytest.fixture(autouse=True)
 def small_commits(monkeypatch):
-    monkeypatch.setattr(zip_writer, "_DUE_IMAGES", 16)
+    monkeypatch.setattr(conversion, "_DUE_IMAGES", 16)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # slow where other programs write much
     monkeypatch.setitem(conversion.WRITERS, "array_record", functools.partial(RecordSetWriter, shard_bytes=4000))
 
@@ -155,7 +155,7 @@ def test_archive_is_one_that_other_programs_read(tmp_path, noise):
 def test_killed_at_any_step_it_goes_on_and_ends_the_same(tmp_path, form, noise):
     dest = tmp_path / "killed"
     kept = []
-    for n in (2, 5, 4):  # each goes on from what the one before it has left
+    for n in (3, 6, 5):  # each goes on from what the one before it has left
         assert converted_sets.run_until_killed(PROGRAM.format(dest=dest, form=form), n) == -signal.SIGKILL
         kept.append((workplace.folder_of(dest) / "journal.jsonl").read_bytes().count(b"\n"))
         assert not dest.exists()
@@ -165,6 +165,18 @@ def test_killed_at_any_step_it_goes_on_and_ends_the_same(tmp_path, form, noise):
     assert made == [False] * kept[2] + [True] * (100 - kept[2])
     convert(noise, tmp_path / "whole", form)
     assert content(dest) == content(tmp_path / "whole")
+
+
+def test_killed_inside_a_file_of_records_it_goes_on_inside(tmp_path, noise, monkeypatch):
+    monkeypatch.setitem(conversion.WRITERS, "array_record", RecordSetWriter)  # all images in one file
+    with pytest.raises(KeyboardInterrupt):
+        convert(noise, tmp_path / "set", "array_record", progress=interrupted_after(90))
+    made = []
+    convert(noise, tmp_path / "set", "array_record", progress=lambda row, is_new: made.append(is_new))
+    assert made == [False] * 80 + [True] * 20
+    convert(noise, tmp_path / "whole", "array_record")
+    assert content(tmp_path / "set") == content(tmp_path / "whole")
+    assert len(verification.read_manifest(tmp_path / "set").shards) == 1
 
 
 def test_killed_when_all_is_written_it_only_gives_the_set_its_name(tmp_path, form, noise, monkeypatch):
@@ -206,12 +218,56 @@ def interrupted_after(count: int):
     return progress
 
 
-def test_first_image_that_cannot_be_used_stops_and_is_named(tmp_path, form, write_folder):
+def raising(folder):
+    """Images of 8x8 pixels; those that cannot be used stop a conversion."""
+    return dataclasses.replace(open_source("folder", folder, on_error="skip", resolution=8), skipped=None)
+
+
+def test_images_that_cannot_be_used_are_all_named_and_nothing_is_made(tmp_path, form, write_folder):
     folder, _ = write_folder([0, 1] * 4, damaged=(5, 3))
-    source = open_source("folder", folder, on_error="skip", resolution=8)
-    with pytest.raises(ValueError, match=r"photos/3\.png: "):
-        convert(dataclasses.replace(source, skipped=None), tmp_path / "set", form)
+    rows = []
+    for made in ([True] * 8, [False] * 8):  # at the second time, all is known
+        with pytest.raises(ValueError, match=r"^2 of 8 images cannot be used; the first: .*photos/3\.png: "):
+            convert(raising(folder), tmp_path / "set", form, progress=lambda *row: rows.append(row))
+        assert [is_new for _, is_new in rows] == made
+        assert [row.index for row, _ in rows if row.skipped] == [3, 5]
+        rows.clear()
     assert not (tmp_path / "set").exists()
+    skipping = open_source("folder", folder, on_error="skip", resolution=8)
+    made = convert(skipping, tmp_path / "set", form, progress=lambda *row: rows.append(row))
+    assert made.count == 6 and not any(is_new for _, is_new in rows)
+
+
+def test_many_images_that_cannot_be_used_are_not_all_looked_for(tmp_path, form, write_folder, monkeypatch):
+    monkeypatch.setattr(conversion, "MAX_LISTED", 3)
+    folder, _ = write_folder(damaged=(1, 3, 4, 6))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^3 of the first 5 images \(there are 8\) cannot be used"):
+            convert(raising(folder), tmp_path / "set", form)
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+def test_repaired_images_are_seen_by_the_next_try(tmp_path, form, write_folder, monkeypatch, is_made):
+    small = functools.partial(RecordSetWriter, shard_bytes=500)
+    monkeypatch.setitem(conversion.WRITERS, "array_record", small)  # two or three images in each file
+    folder, _ = write_folder(damaged=(0, 4))
+    whole = (folder / "3.png").read_bytes()
+    if is_made:  # All files are written when it is killed.
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(conversion, "_side_files", interrupted)
+            convert(open_source("folder", folder, on_error="skip", resolution=8), tmp_path / "set", form)
+    else:
+        with pytest.raises(ValueError, match="2 of 8 images"):
+            convert(raising(folder), tmp_path / "set", form)
+    (folder / "4.png").write_bytes(whole)
+    rows = []
+    with pytest.raises(ValueError, match="1 of 8 images"):
+        convert(raising(folder), tmp_path / "set", form, progress=lambda *row: rows.append(row))
+    assert [is_new for _, is_new in rows] == [False] * 4 + [True] * 4
+    (folder / "0.png").write_bytes(whole)
+    convert(raising(folder), tmp_path / "set", form)
+    convert(raising(folder), tmp_path / "other" / "set", form)
+    assert content(tmp_path / "set") == content(tmp_path / "other" / "set")
 
 
 def test_images_that_cannot_be_used_are_left_out_and_named(tmp_path, form, write_folder):
@@ -225,17 +281,6 @@ def test_images_that_cannot_be_used_are_left_out_and_named(tmp_path, form, write
     np.testing.assert_array_equal(found.labels, [1, 2, 3, 4, 6, 7])
     np.testing.assert_array_equal(np.stack([found.images[row] for row in range(6)]), pixels[[1, 2, 3, 4, 6, 7]])
     assert conversion.is_made(tmp_path / "set", source, converted_sets.plan_of(source, form, **changes))
-
-
-def test_what_was_skipped_stops_one_that_goes_on_without_skipping(tmp_path, form, write_folder, monkeypatch):
-    folder, _ = write_folder(damaged=(1,))
-    source = open_source("folder", folder, on_error="skip", resolution=8)
-    with monkeypatch.context() as patched:
-        patched.setattr(conversion, "_side_files", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            convert(source, tmp_path / "set", form)
-    with pytest.raises(ValueError, match=r"photos/1\.png: "):
-        convert(dataclasses.replace(source, skipped=None), tmp_path / "set", form)
 
 
 class DamagedImages:

@@ -25,6 +25,18 @@ def test_rows_are_read_again_and_added_to(path):
     assert [row.index for row in journal.rows] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("count", range(4))
+def test_rows_behind_some_are_dropped_for_good(path, count):
+    journal = Journal(path)
+    journal.cut(count)
+    assert journal.rows == ROWS[:count]
+    journal.append([Row(count, "new.png")])
+    journal.close()
+    journal = Journal(path)
+    journal.close()
+    assert journal.rows == [*ROWS[:count], Row(count, "new.png")]
+
+
 @pytest.mark.parametrize(
     "tail", [b"[3", b'[3, "d.png", 1, 2, "ef", null]', b"\n", b"{}\n", b'[7, "h.png"]\n', b"\xff\n", bytes(100)]
 )
