@@ -7,14 +7,22 @@ checksum, which --check compares.
 """
 
 import argparse
+import contextlib
+import dataclasses
+import logging
 import os
 import pathlib
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 
+from etils import epath
+
+from flaxgan.cli._data_flags import with_flags
 from flaxgan.cli._progress_line import ProgressLine
 from flaxgan.data import manifest, open_source
+from flaxgan.data.journal import Row
 from flaxgan.data.labels import WrongKindError
 from flaxgan.data.source import Source
 
@@ -34,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     labels = ("auto", "classes", "vectors", "none")
     parser.add_argument("--labels", choices=labels, default="auto", help="default: those that SRC has")
     parser.add_argument("--format", choices=("zip", "array_record"), help="default: zip where DEST ends in .zip")
-    on_error = "an image that cannot be used: stop and name it (default), or name it and leave it out"
+    on_error = "images that cannot be used: name them all and make nothing (default), or name them and leave them out"
     parser.add_argument("--on-error", choices=("raise", "skip"), default="raise", help=on_error)
     parser.add_argument("--workers", type=int, help="threads that read and encode; default: one for each core")
     parser.add_argument("--restart", action="store_true", help="begin anew instead of going on")
@@ -52,7 +60,18 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.src is None or arguments.dest is None:
         raise ValueError("SRC and DEST: one is missing; allowed: both, or --check DEST alone")
     else:
-        _make(arguments)
+        with _naming_flags():
+            _make(arguments)
+
+
+@contextlib.contextmanager
+def _naming_flags() -> Iterator[None]:
+    """Messages of mistakes name flags, where those of other programs name fields of a recipe."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        error.args = tuple(with_flags(value) if isinstance(value, str) else value for value in error.args)
+        raise
 
 
 def _make(arguments: argparse.Namespace) -> None:
@@ -71,11 +90,16 @@ def _make(arguments: argparse.Namespace) -> None:
         print(f"{arguments.dest}: is there already, made like this; nothing to do")
         return
     print(source.description)
-    line = ProgressLine(len(source))
+    for note in source.notes:
+        print(with_flags(note), file=sys.stderr)
+    skips = source.skipped is not None
+    line = ProgressLine(len(source), unusable="skipped" if skips else "cannot be used", names_all=not skips)
+
+    def progress(row: Row, is_new: bool) -> None:
+        line.converted(row._replace(skipped=row.skipped and with_flags(row.skipped)), is_new)
+
     try:
-        made = conversion.convert(
-            source, dest, plan, workers=workers, progress=line.converted, restart=arguments.restart
-        )
+        made = conversion.convert(source, dest, plan, workers=workers, progress=progress, restart=arguments.restart)
     except KeyboardInterrupt:
         raise ValueError("stopped; the same command goes on from here") from None
     finally:
@@ -113,6 +137,21 @@ def _summary(made: "manifest.Manifest") -> str:
 
 
 def _open(arguments: argparse.Namespace, kind: str, resize: str) -> Source:
+    """The source, whose images are all of one kind; those that cannot be used are found when they are converted."""
+    from flaxgan.data.files import DecodedFiles, check_one_size
+
+    log = logging.getLogger("flaxgan.data.skipped")
+    log.disabled, was_disabled = True, log.disabled  # The conversion names each itself.
+    try:
+        source = _opened(arguments, kind, resize)
+    finally:
+        log.disabled = was_disabled
+    if arguments.resolution is None and isinstance(source.images, DecodedFiles):
+        check_one_size(source.images)  # What is of another size than the first image is not damaged.
+    return source if arguments.on_error == "skip" else dataclasses.replace(source, skipped=None)
+
+
+def _opened(arguments: argparse.Namespace, kind: str, resize: str) -> Source:
     """The source, with the labels that it has unless they are named."""
     path = "" if kind in _OWN_IMAGES else arguments.src
     problem = None
@@ -127,7 +166,7 @@ def _open(arguments: argparse.Namespace, kind: str, resize: str) -> Source:
                 crop=arguments.crop,
                 resize=resize,
                 labels="classes" if labels == "none" else labels,
-                on_error=arguments.on_error,
+                on_error="skip",
             )
         except WrongKindError as error:
             problem = problem or error
@@ -135,6 +174,8 @@ def _open(arguments: argparse.Namespace, kind: str, resize: str) -> Source:
 
 
 def _kind(src: str) -> str:
+    if "://" in src:
+        return _remote_kind(src)
     path = pathlib.Path(os.path.expanduser(src))
     if path.is_dir():
         place = path / manifest.FILE_NAME
@@ -145,9 +186,18 @@ def _kind(src: str) -> str:
     if src in _OWN_IMAGES:
         return src
     raise FileNotFoundError(
-        f"SRC: {src!r} does not exist; allowed: a folder, a ZIP archive, an array_record set, "
-        f"{', '.join(_OWN_IMAGES)}, or the name of a prepared TFDS set with --source tfds"
+        f"SRC: {src!r} does not exist; allowed: a folder, a ZIP archive, an array_record set, the address of one "
+        f"(gs://...), {', '.join(_OWN_IMAGES)}, or the name of a prepared TFDS set with --source tfds"
     )
+
+
+def _remote_kind(src: str) -> str:
+    if src.endswith(".zip"):
+        return "zip"
+    try:
+        return "array_record" if (epath.Path(src) / manifest.FILE_NAME).exists() else "folder"
+    except Exception:  # Whatever keeps it from being read is named where it is opened.
+        return "folder"
 
 
 def _form(dest: str, form: str | None) -> str:

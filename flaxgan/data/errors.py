@@ -5,6 +5,14 @@ class ImageError(ValueError):
     """An image that cannot be used; the message names it and says why. data.on_error says what then happens."""
 
 
+class SizeError(ImageError):
+    """A whole image, of a size that is not taken."""
+
+
+class MixedSetError(ValueError):
+    """Images that do not make one set; the message names two. Which of them to leave out is not ours to say."""
+
+
 class StorageError(ValueError):
     """A file that the storage does not deliver; the message names it. It may come back, so it is never skipped."""
 

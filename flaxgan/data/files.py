@@ -2,13 +2,14 @@
 
 import concurrent.futures
 import dataclasses
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Protocol
 
 import numpy as np
 
 from flaxgan.data import images, labels, manifest
-from flaxgan.data.errors import ImageError, shown
+from flaxgan.data.errors import ImageError, MixedSetError, SizeError, shown
 from flaxgan.data.fields import CHANNEL_NAMES
 from flaxgan.data.request import Request
 from flaxgan.data.skipped import Skipped
@@ -44,11 +45,19 @@ class Files(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DecodedFiles:
-    """Image files as a sequence of pixels, uint8 [H, W, C] each, decoded and checked when they are read."""
+    """Image files as a sequence of pixels, uint8 [H, W, C] each, decoded and checked when they are read.
+
+    Attributes:
+      files: the files.
+      transform: what is done to each image.
+      image_shape: (H, W, C).
+      first: the image that the shape is from, as far as it is not asked for.
+    """
 
     files: Files
     transform: Transform
     image_shape: Shape
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.files.names)
@@ -63,20 +72,35 @@ class DecodedFiles:
     def _decoded(self, index: int, *, mirrored: bool = False) -> np.ndarray:
         where = self.files.where(index)
         image = images.decode(self.files.read(index), where, self.transform, mirrored=mirrored)
-        images.check_channels(image.shape[2], self.image_shape[2], where)
+        self._check_channels(image.shape[2], index)
         return image
 
-    def check_header(self, index: int) -> None:
-        """Raises ImageError if it is plain from the header of a file that the image cannot be used."""
+    def check_header(self, index: int) -> Shape:
+        """The (H, W, C) of an image before it is transformed, as its file's header has it.
+
+        Raises:
+          ImageError: if it is plain from the header that the image cannot be used.
+          MixedSetError: if its channels are not those of the set.
+        """
+        shape = header_shape(self.files, index)
         try:
-            self._check_shape(header_shape(self.files, index), index)
-        except ImageError:  # What turns a PNG's image may come behind its pixels.
-            self._check_shape(images.header_shape(self.files.read(index), self.files.where(index)), index)
+            self._check_shape(shape, index)
+        except (ImageError, MixedSetError):  # What turns a PNG's image may come behind its pixels.
+            shape = images.header_shape(self.files.read(index), self.files.where(index))
+            self._check_shape(shape, index)
+        return shape
 
     def _check_shape(self, found: Shape, index: int) -> None:
-        where = self.files.where(index)
-        shape = self.transform.shape(found, where)
-        images.check_channels(shape[2], self.image_shape[2], where)
+        shape = self.transform.shape(found, self.files.where(index))
+        self._check_channels(shape[2], index)
+
+    def _check_channels(self, found: int, index: int) -> None:
+        if found != self.image_shape[2]:
+            raise MixedSetError(
+                f"{self.files.where(index)}: the image has {_channels(found)}, but {self.files.where(self.first)} has "
+                f"{_channels(self.image_shape[2])}; allowed: as many in all images, or data.channels=1, 3 or 4, which "
+                "converts them"
+            )
 
 
 def split_names(names: list[str]) -> tuple[tuple[str, ...], int]:
@@ -116,14 +140,14 @@ def open_files(files: Files, found_labels: labels.Labels | None, request: Reques
 
     Raises:
       ValueError: if an image or a label does not agree with the request or cannot be read, naming it; where such images
-        are skipped, if none of those looked at can be used.
+        are skipped, if none of those looked at can be used. If images differ in channels, in any case.
     """
     labels.check(found_labels, request, files.path)
-    first_shape = _first_shape(files, request)
+    first, first_shape = _first_shape(files, request)
     transform = dataclasses.replace(request.transform, size=request.size or first_shape[:2])
     image_shape = transform.shape(first_shape, files.path)
-    decoded = DecodedFiles(files, transform, image_shape)
-    _check_headers(decoded, request)
+    decoded = DecodedFiles(files, transform, image_shape, first)
+    notes = _checked_headers(decoded, request)
     class_names = found_labels.class_names if found_labels else ()
     source = Source(
         images=decoded,
@@ -134,6 +158,7 @@ def open_files(files: Files, found_labels: labels.Labels | None, request: Reques
         description=describe(
             len(decoded), image_shape, len(class_names), _origin(files, request, first_shape), labels=request.labels
         ),
+        notes=notes,
         skipped=Skipped() if request.on_error == "skip" else None,
     )
     source[0]  # Damage behind the headers of a whole set, such as a failed copy, is seen here.
@@ -161,15 +186,29 @@ def header_shape(files: Files, index: int) -> Shape:
         return images.header_shape(files.read(index), files.where(index))
 
 
-def _first_shape(files: Files, request: Request) -> Shape:
-    """The shape of the first image, or where images are skipped, of the first that can be used."""
+def check_one_size(decoded: DecodedFiles) -> None:
+    """Raises SizeError if the headers of up to 1,000 images are not all of one size, damaged ones aside."""
+
+    def check(index: int) -> None:
+        try:
+            decoded.check_header(index)
+        except SizeError:
+            raise
+        except ImageError:
+            pass
+
+    _look_at_headers(decoded, check)
+
+
+def _first_shape(files: Files, request: Request) -> tuple[int, Shape]:
+    """The first image and its shape, or where images are skipped, those of the first that can be used."""
     transform = request.transform
     problem = None
     for index in range(len(files.names)):
         try:
             shape = images.header_shape(files.read(index), files.where(index))
             transform.shape(shape, files.where(index))
-            return shape
+            return index, shape
         except ImageError as error:
             problem = problem or error
             if request.on_error == "raise" or index + 1 == MAX_HEADERS_CHECKED:
@@ -177,11 +216,33 @@ def _first_shape(files: Files, request: Request) -> Shape:
     raise problem
 
 
-def _check_headers(decoded: DecodedFiles, request: Request) -> None:
-    if request.on_error == "skip":
-        return  # Each is checked when it is read.
+def _checked_headers(decoded: DecodedFiles, request: Request) -> tuple[str, ...]:
+    """Checks the headers of up to 1,000 images; returns what people should know of them."""
+
+    def stretched(index: int) -> str | None:
+        try:
+            height, width, _ = decoded.check_header(index)
+        except ImageError:
+            if request.on_error == "raise":
+                raise
+            return None  # It is skipped when it is read.
+        if not decoded.transform.stretches(height, width):
+            return None
+        size = "{}x{}".format(*decoded.image_shape)
+        return (
+            f"warning: {decoded.files.where(index)} is {height}x{width} pixels and is stretched to {size}, as is every "
+            "image of another aspect; data.crop='center' cuts them instead"
+        )
+
+    return tuple(filter(None, _look_at_headers(decoded, stretched)))[:1]
+
+
+def _look_at_headers(decoded: DecodedFiles, look: Callable[[int], str | None]) -> list[str | None]:
     count = min(len(decoded), MAX_HEADERS_CHECKED)
     indices = np.linspace(0, len(decoded) - 1, count).round().astype(int).tolist()
     with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:  # in buckets it is waiting that takes the time
-        for _ in pool.map(decoded.check_header, indices):
-            pass
+        return list(pool.map(look, indices))
+
+
+def _channels(count: int) -> str:
+    return f"{count} channel{'s' if count > 1 else ''} ({CHANNEL_NAMES[count]})"

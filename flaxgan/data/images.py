@@ -13,7 +13,6 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from flaxgan.data import png
 from flaxgan.data.errors import ImageError
-from flaxgan.data.fields import CHANNEL_NAMES
 from flaxgan.data.transform import Shape, Transform
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -93,19 +92,6 @@ def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS, *, mirrore
     with _large if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
         picture = _picture(image, data, where)
         return transform.apply_to_picture(picture, where, mirrored=mirrored)
-
-
-def check_channels(found: int, allowed: int, where: str) -> None:
-    """Raises ImageError unless an image has the channels that the whole set must have."""
-    if found != allowed:
-        raise ImageError(
-            f"{where}: the image has {_channels(found)}; allowed: {_channels(allowed)}, those of the first image. "
-            "data.channels=1, 3 or 4 converts all images to that many"
-        )
-
-
-def _channels(count: int) -> str:
-    return f"{count} channel{'s' if count > 1 else ''} ({CHANNEL_NAMES[count]})"
 
 
 def _open(data: bytes, where: str) -> Image.Image:

@@ -39,6 +39,7 @@ class Source:
       class_names: a name for each class, or for each place of the vectors; empty without labels.
       description: one line for people: how many images of which shape come from where.
       skipped: takes note of images that cannot be used, which are then replaced; None raises their errors.
+      notes: what people should know besides, a line each.
     """
 
     images: Images
@@ -48,6 +49,7 @@ class Source:
     class_names: tuple[str, ...]
     description: str
     skipped: Skipped | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from flaxgan.data.errors import ImageError
+from flaxgan.data.errors import SizeError
 from flaxgan.data.fields import CHANNEL_NAMES
 
 CROPS = ("none", "center")
@@ -56,14 +56,21 @@ class Transform:
           where: what to call the image in a message.
 
         Raises:
-          ImageError: if this transform does not take such an image.
+          SizeError: if this transform does not take such an image.
         """
         height, width, channels = found
         size = self.size or (height, width)
         top, left, bottom, right = self._window(height, width)
         if self.resize == "none" and (bottom - top, right - left) != size:
-            raise ImageError(f"{where}: {self._size_problem(height, width)}")
+            raise SizeError(f"{where}: {self._size_problem(height, width)}")
         return (*size, self.channels or channels)
+
+    def stretches(self, height: int, width: int) -> bool:
+        """Whether the height and the width of an image change by factors that differ by more than 1%."""
+        if self.resize == "none" or self.crop != "none":
+            return False
+        rows, columns = self.size
+        return not 0.99 < (rows * width) / (columns * height) < 1.01
 
     def apply(self, image: np.ndarray, where: str = "image") -> np.ndarray:
         """Transforms one image.
@@ -79,7 +86,7 @@ class Transform:
           uint8 [H, W, C]; the image itself where nothing is to be done.
 
         Raises:
-          ImageError: as `shape` does.
+          SizeError: as `shape` does.
         """
         if self.shape(image.shape, where) == image.shape:
             return image

@@ -33,6 +33,8 @@ def train(run: Run, *, resume: int | None = None) -> TrainState:
       ValueError: if there is no such checkpoint, or it is damaged; nothing is changed then.
     """
     logs.say(f"data: {run.source.description}")
+    for note in run.source.notes:
+        logs.say(note)
     images = run.setup.stages[-1].images_per_step
     logs.say(f"devices: {jax.device_count()} {jax.default_backend()}, {images} images a step")
     checkpoints = Checkpoints(run.folder.checkpoints, keep=run.retention)

@@ -13,8 +13,8 @@ import tiny_runs
 from converted_sets import content
 from PIL import Image
 
-from flaxgan.cli import _progress_line
-from flaxgan.data import open_source
+from flaxgan.cli import _data_flags, _progress_line
+from flaxgan.data import files, open_source
 from flaxgan.data.journal import Row
 
 
@@ -89,12 +89,48 @@ def test_images_that_cannot_be_used_stop_or_are_named_and_left_out(photos, tmp_p
     (photos / "cat" / "2.png").write_bytes(b"")
     (photos / "dog" / "3.png").write_bytes((photos / "dog" / "5.png").read_bytes()[:300])
     stopped = dataset(photos, tmp_path / "a.zip", "--resolution", "8")
-    assert stopped.code == 1 and re.search(r"error: \S*photos/cat/2\.png: the file is empty", stopped.err)
+    assert stopped.code == 1 and "error: 2 of 6 images cannot be used; the first: " in stopped.err
+    for name in ("cat/2.png", "dog/3.png"):
+        assert re.search(rf"cannot be used: \S*photos/{re.escape(name)}: ", stopped.err)
+    assert not (tmp_path / "a.zip").exists() and "--on-error skip" in stopped.err
     done = dataset(photos, tmp_path / "a.zip", "--resolution", "8", "--on-error", "skip")
     assert done.code == 0 and "4 images of 8x8x3, 2 classes, 2 skipped (named in manifest.json)" in done.out
+    assert "skipped image" not in done.err
+    anew = dataset(photos, tmp_path / "b.zip", "--resolution", "8", "--on-error", "skip")
     for name in ("cat/2.png", "dog/3.png"):
-        assert re.search(rf"skipped: \S*photos/{re.escape(name)}: ", done.err)
+        assert re.search(rf"skipped: \S*photos/{re.escape(name)}: ", anew.err)
+    assert content(tmp_path / "a.zip") == content(tmp_path / "b.zip")
     assert dataset("--check", tmp_path / "a.zip").code == 0
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_images_that_differ_in_channels_or_size_are_not_damaged(photos, tmp_path, monkeypatch, on_error):
+    Image.new("RGBA", (30, 20)).save(photos / "cat" / "0.png")
+    command = (photos, tmp_path / "a.zip", "--resolution", "8", "--on-error", on_error)
+    stopped = dataset(*command)
+    assert stopped.code == 1, stopped.err
+    found = re.search(
+        r"error: \S*cat/2\.png: the image has 3 channels \(RGB\), but \S*cat/0\.png has 4 .*", stopped.err
+    )
+    assert "--channels 1, 3 or 4" in found[0] and sorted(os.listdir(tmp_path)) == ["photos"]
+    monkeypatch.setattr(files, "MAX_HEADERS_CHECKED", 1)  # The others are seen when they are read.
+    assert "cat/2.png: the image has 3 channels" in dataset(*command).err
+    done = dataset(*command, "--channels", "3", "--restart")
+    assert done.code == 0 and "6 images of 8x8x3" in done.out
+    monkeypatch.undo()
+    refused = dataset(photos, tmp_path / "b.zip", "--on-error", on_error, "--channels", "3")
+    assert refused.code == 1 and re.search(
+        r"cat/2\.png: the image is 22x30 .*allowed: 20x30 \(--resolution", refused.err
+    )
+
+
+def test_images_that_are_stretched_are_said(photos, tmp_path):
+    Image.new("RGB", (20, 20)).save(photos / "cat" / "0.png")
+    done = dataset(photos, tmp_path / "a.zip", "--resolution", "8")
+    (line,) = [line for line in done.err.splitlines() if line.startswith("warning: ")]
+    assert re.search(r"cat/2\.png is 22x30 pixels and is stretched to 8x8, .*--crop 'center' cuts them", line)
+    cropped = dataset(photos, tmp_path / "b.zip", "--resolution", "8", "--crop", "center")
+    assert cropped.code == 0 and "warning" not in cropped.err
 
 
 def test_killed_in_the_middle_the_same_command_goes_on(photos, tmp_path):
@@ -178,12 +214,12 @@ def test_check_refuses_what_this_command_has_not_made(tmp_path):
         (["photos", "a.zip", "--format", "array_record"], r"DEST: found '.*a\.zip' with --format array_record"),
         (["photos", "gs://bucket/a.zip"], r"DEST: found 'gs://bucket/a\.zip'; allowed: a local path"),
         (["photos", "a.zip", "--workers", "0"], r"--workers: found 0, allowed: at least 1"),
-        (["photos", "a.zip", "--source", "floder"], r"data\.source='floder' is unknown; allowed: .*folder"),
+        (["photos", "a.zip", "--source", "floder"], r"--source 'floder' is unknown; allowed: .*folder"),
         (["photos", "a.zip"], r"the image is 2[12]x30 pixels"),
-        (["photos", "a.zip", "--crop", "center"], r"data\.crop='center', but data\.resolution is unset"),
+        (["photos", "a.zip", "--crop", "center"], r"--crop 'center', but --resolution is unset"),
         (
             ["photos", "a.zip", "--labels", "vectors", "--resolution", "8"],
-            r"data\.labels='vectors', but .* has classes",
+            r"--labels 'vectors', but .* has classes",
         ),
         (["photos", "nowhere/\0/a.zip", "--resolution", "8"], r"null"),
     ],
@@ -193,6 +229,22 @@ def test_wrong_arguments_are_named_and_leave_nothing(photos, tmp_path, arguments
     outcome = dataset(*[str(tmp_path / word) if word in paths else word for word in arguments])
     assert outcome.code == 1 and re.search(message, outcome.err), outcome.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
+
+
+@pytest.mark.parametrize(
+    "message, expected",
+    [
+        ("data.channels=1, 3 or 4 converts", "--channels 1, 3 or 4 converts"),
+        ("a (data.resolution, or b). data.on_error=skip", "a (--resolution, or b). --on-error skip"),
+        ("data.path='a' is; data.num_classes=0 to", "SRC 'a' is; --labels none to"),
+        (
+            "/data.path/data.crop.png, my_data.labels, data.cropped",
+            "/data.path/data.crop.png, my_data.labels, data.cropped",
+        ),
+    ],
+)
+def test_messages_name_flags(message, expected):
+    assert _data_flags.with_flags(message) == expected
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import concurrent.futures
 import io
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from flaxgan.data import files, images
+from flaxgan.data.errors import MixedSetError
 from flaxgan.data.transform import Transform
 
 
@@ -145,6 +147,34 @@ def test_one_image_unlike_the_first_is_found_at_opening(opened, make_images, sha
     contents["3.png"] = make_images(1, **shape)[0]["0.png"]
     with pytest.raises(ValueError, match=rf"3\.png: .*data\.{field}"):
         opened(contents)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_channels_that_differ_are_never_skipped(opened, make_images, monkeypatch, on_error):
+    contents, _ = make_images(6, channels=4)
+    rgb = make_images(6)[0]
+    contents |= {"0.png": rgb["0.png"] if on_error == "raise" else b"", "3.png": rgb["3.png"], "4.png": rgb["4.png"]}
+    first, other, of_other = ("0", "1", 4) if on_error == "raise" else ("1", "3", 3)
+    message = (
+        rf"{other}\.png: the image has {of_other} .*, but .*{first}\.png has {7 - of_other} .*data\.channels=1, 3 or 4"
+    )
+    with pytest.raises(MixedSetError, match=message):
+        opened(contents, on_error=on_error)
+    monkeypatch.setattr(files, "MAX_HEADERS_CHECKED", 1 if on_error == "raise" else 2)
+    source = opened(contents, on_error=on_error)  # Images 0, and 5 of those that are skipped, were looked at.
+    with pytest.raises(MixedSetError, match=message):
+        source[int(other)]
+    assert opened(contents, on_error=on_error, channels=3)[int(other)][0].shape == (8, 8, 3)
+
+
+def test_first_image_that_is_stretched_is_noted(opened, make_images):
+    contents, _ = make_images(5)
+    contents |= {"1.png": b"", **{name: make_images(1, width=12)[0]["0.png"] for name in ("2.png", "3.png")}}
+    wanted = {"resolution": 4, "on_error": "skip"}
+    (note,) = opened(contents, resize="box", **wanted).notes
+    assert re.search(r"2\.png is 8x12 pixels and is stretched to 4x4, .*data\.crop='center'", note)
+    assert opened(contents, resize="box", crop="center", **wanted).notes == ()
+    assert opened(contents, resize="box", resolution=(4, 6), on_error="skip").notes[0].count("0.png is 8x8") == 1
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: b"no image", lambda data: data[:40]])

@@ -9,6 +9,7 @@ import zipfile
 import fsspec
 import numpy as np
 import pytest
+import tiny_runs
 from etils import epath
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
@@ -62,6 +63,20 @@ def bucket(monkeypatch):
     monkeypatch.setattr(Bucket, "contents", {})
     monkeypatch.setattr(Bucket, "sent", [])
     return Bucket
+
+
+def test_bucket_is_converted(bucket, make_images, tmp_path):
+    contents, pixels = make_images(3)
+    bucket.contents |= {f"photos/set/{name}": data for name, data in contents.items()}
+    bucket.contents["photos/set.zip"] = archive_of(contents)
+    for src, dest in (("set", "a.zip"), ("set.zip", "b.zip"), ("set", "records")):
+        form = [] if dest.endswith(".zip") else ["--format", "array_record"]
+        done = tiny_runs.flaxgan("dataset", f"s3://photos/{src}", tmp_path / dest, *form)
+        assert done.code == 0, done.err
+        found = open_source("array_record" if form else "zip", tmp_path / dest)
+        np.testing.assert_array_equal([found.images[index] for index in range(3)], pixels)
+    refused = tiny_runs.flaxgan("dataset", "s3://photos/nothing", tmp_path / "c.zip")
+    assert refused.code == 1 and "SRC 's3://photos/nothing' does not exist" in refused.err
 
 
 def test_folder_in_a_bucket(bucket, make_images):

@@ -61,6 +61,20 @@ def test_crop_without_a_filter_takes_the_window_of_the_size():
         crop.apply(random(10, 5), "a.png")
 
 
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        ({"resize": "box"}, [False, True, True, False]),
+        ({"resize": "box", "crop": "center"}, [False] * 4),
+        ({"crop": "center"}, [False] * 4),
+        ({}, [False] * 4),
+    ],
+)
+def test_images_of_another_aspect_are_stretched(options, expected):
+    transform = Transform((40, 60), **options)
+    assert [transform.stretches(*shape) for shape in ((20, 30), (30, 20), (201, 306), (201, 300))] == expected
+
+
 def test_nothing_to_do_gives_the_image_itself():
     image = random(4, 6)
     for transform in (Transform(), Transform((4, 6), 3), Transform((4, 6), 3, "center", "box")):
