@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -126,13 +127,16 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
-def open_files(files: Files, found_labels: labels.Labels | None, request: Request) -> Source:
+def open_files(
+    files: Files, found_labels: labels.Labels | None, request: Request, made: manifest.Manifest | None = None
+) -> Source:
     """A source from image files and the labels found beside them.
 
     Args:
       files: the image files; at least one.
       found_labels: their labels, or None where there are none or they are to be ignored.
       request: what the recipe asks for.
+      made: what `flaxgan dataset` has written about the set, where it has made it.
 
     Returns:
       The source. The first image has been decoded, and the headers of up to 1,000 images, evenly spread, checked;
@@ -160,9 +164,16 @@ def open_files(files: Files, found_labels: labels.Labels | None, request: Reques
         ),
         notes=notes,
         skipped=Skipped() if request.on_error == "skip" else None,
+        details=_details(files, made),
     )
     source[0]  # Damage behind the headers of a whole set, such as a failed copy, is seen here.
     return source
+
+
+def _details(files: Files, made: manifest.Manifest | None) -> dict[str, str]:
+    names = hashlib.sha256("\n".join(files.names).encode(errors="surrogateescape")).hexdigest()
+    how = {"crop": made.crop, "resize": made.resize, "sha256": made.sha256} if made else {}
+    return {"names": names, **how}
 
 
 def _origin(files: Files, request: Request, first_shape: Shape) -> str:

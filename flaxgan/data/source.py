@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -40,6 +41,7 @@ class Source:
       description: one line for people: how many images of which shape come from where.
       skipped: takes note of images that cannot be used, which are then replaced; None raises their errors.
       notes: what people should know besides, a line each.
+      details: what else tells the set from another one, see `flaxgan.data.identity`.
     """
 
     images: Images
@@ -50,6 +52,7 @@ class Source:
     description: str
     skipped: Skipped | None = None
     notes: tuple[str, ...] = ()
+    details: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
+import jax
+
 POLL_SECONDS = 0.1
 
 _NAME = "flaxgan-background"
@@ -48,8 +50,12 @@ def run(work: Callable[[], T], *, cancelled: Callable[[], bool] = lambda: False)
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the program, at once if work that nobody waits for is still being done: leaving Python then would crash."""
-    if any(thread.name == _NAME for thread in threading.enumerate()):
+    """Ends the program.
+
+    It ends at once if work that nobody waits for is still being done, where leaving Python would crash; and after a
+    failure in a run of several processes, where it would wait for the others, which wait for this one.
+    """
+    if any(thread.name == _NAME for thread in threading.enumerate()) or (code and jax.distributed.is_initialized()):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

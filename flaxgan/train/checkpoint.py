@@ -30,7 +30,7 @@ Arrays = dict[str, Any]
 
 
 class SaveError(OSError):
-    """A checkpoint that could not be written; those before it are as they were."""
+    """A checkpoint or another file of a run that could not be written; the checkpoints before are as they were."""
 
 
 class Checkpoints:
@@ -50,8 +50,8 @@ class Checkpoints:
         self._folder = epath.Path(folder)
         self._measured: dict[int, dict[str, float]] = {}
         self._saving: int | None = None
-        rule = keep if isinstance(keep, Retention) else Retention(keep)
-        options = ocp.CheckpointManagerOptions(preservation_policy=Policy(rule, self._measured), create=True)
+        self._rule = keep if isinstance(keep, Retention) else Retention(keep)
+        options = ocp.CheckpointManagerOptions(preservation_policy=Policy(self._rule, self._measured), create=True)
         try:
             self._manager = ocp.CheckpointManager(self._folder.absolute(), options=options)
         except OSError as error:
@@ -62,7 +62,7 @@ class Checkpoints:
             files = self._folder / "*" / "_CHECKPOINT_METADATA"
             advice = "They say when checkpoints were saved; a damaged one can be deleted"
             raise DamagedError(f"{files}: one is damaged: {damage.cause(error)}. {advice}") from error
-        for step in self.steps() if rule.best else ():
+        for step in self.steps() if self._rule.best else ():
             self._measured[step] = _measured(self._folder / str(step))
 
     def steps(self) -> list[int]:
@@ -125,14 +125,25 @@ class Checkpoints:
 
     def set_aside_after(self, step: int, folder: epath.Path) -> list[int]:
         """Moves the checkpoints after a step to another folder; returns their steps."""
-        later = [other for other in self.steps() if other > step]
+        later = [other for other in reversed(self.steps()) if other > step]  # The last first: the rest is in order.
         if later and jax.process_index() == 0:
             folder.mkdir(parents=True, exist_ok=True)
             for other in later:
                 (self._folder / str(other)).rename(_free_name(folder / str(other)))
         hosts.wait_for_all("set aside")
         self._manager.reload()
-        return later
+        return sorted(later)
+
+    def prune(self) -> None:
+        """Deletes what the rule does not keep, as another save would: the rule may have become a smaller one."""
+        kept = self._rule.kept(self.steps(), self._measured)
+        for step in set(self.steps()) - kept:
+            self._manager.delete(step)
+
+    def last_good(self) -> str:
+        """Which checkpoint there is to continue from, in words."""
+        left = steps(self._folder)
+        return f"the last good checkpoint is that of step {left[-1]}" if left else "there is no checkpoint yet"
 
     def check(self) -> None:
         """Raises a SaveError if what was saved last could not be written; waits for nothing."""
@@ -160,9 +171,8 @@ class Checkpoints:
         try:
             yield
         except Exception as error:
-            left = _steps(self._folder)
-            last = f"the last good checkpoint is that of step {max(left)}" if left else "there is no checkpoint yet"
-            raise SaveError(f"{self._folder}: step {step} cannot be saved: {damage.cause(error)}; {last}") from error
+            problem = f"{self._folder}: step {step} cannot be saved: {damage.cause(error)}"
+            raise SaveError(f"{problem}; {self.last_good()}") from error
 
 
 def locate(path: epath.PathLike) -> epath.Path:
@@ -177,10 +187,18 @@ def locate(path: epath.PathLike) -> epath.Path:
     if (path / "ema").exists() and (path / "train").exists():
         return path
     folder = path / "checkpoints" if (path / "checkpoints").exists() else path
-    steps = _steps(folder)
-    if not steps:
+    found = steps(folder)
+    if not found:
         raise ValueError(f"{path}: holds no checkpoint; allowed: a run folder or a checkpoint in it")
-    return folder / str(max(steps))
+    return folder / str(found[-1])
+
+
+def steps(folder: epath.Path) -> list[int]:
+    """The steps whose checkpoints a folder holds, rising."""
+    if not folder.is_dir():
+        return []
+    names = [child.name for child in folder.iterdir() if child.is_dir()]
+    return sorted(int(name) for name in names if re.fullmatch("[0-9]+", name))
 
 
 def exists(path: epath.PathLike) -> bool:
@@ -280,14 +298,6 @@ def _read_json(folder: epath.Path, item: str) -> Any:
 def _require_complete(folder: epath.Path, is_complete: bool) -> None:
     if not is_complete:
         raise DamagedError(f"{folder}: not a checkpoint, or not a complete one; allowed: one that a run has saved")
-
-
-def _steps(folder: epath.Path) -> list[int]:
-    """The steps that a folder of checkpoints holds."""
-    if not folder.is_dir():
-        return []
-    names = [child.name for child in folder.iterdir() if child.is_dir()]
-    return [int(name) for name in names if re.fullmatch("[0-9]+", name)]
 
 
 def _free_name(path: epath.Path) -> epath.Path:

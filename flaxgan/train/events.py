@@ -8,6 +8,8 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from flaxgan.train.files import naming
+
 
 class Events:
     """One event file. It is written by the caller's own thread: a thread of its own would hide that a disk is full."""
@@ -17,12 +19,12 @@ class Events:
 
         Args:
           folder: of the run.
-          step: the first that is written; 0 hides nothing.
+          step: the first that is written.
         """
         self._writer = EventsWriter(str(folder / "events"))
-        if step:
-            self._write(step, file_version="brain.Event:2")
-            self._write(step, session_log=SessionLog(status=SessionLog.START))
+        self._folder = folder
+        self._write(step, file_version="brain.Event:2")
+        self._write(step, session_log=SessionLog(status=SessionLog.START))
 
     def scalar(self, name: str, value: float, step: int) -> None:
         """Writes a number."""
@@ -34,11 +36,13 @@ class Events:
 
     def flush(self) -> None:
         """Hands everything to the system."""
-        self._writer.flush()
+        with naming(self._folder):
+            self._writer.flush()
 
     def close(self) -> None:
         """Flushes and closes the file."""
         self._writer.close()
 
     def _write(self, step: int, **content) -> None:
-        self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
+        with naming(self._folder):
+            self._writer.write_event(Event(wall_time=time.time(), step=step, **content))

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from etils import epath
 
-from flaxgan.train import hosts, logs, phases, run_folder
+from flaxgan.train import files, hosts, logs, phases, run_folder
 from flaxgan.train.checkpoint import Checkpoints
 from flaxgan.train.phases import Batch
 from flaxgan.train.setup import Setup
@@ -82,7 +82,7 @@ def write(folder: epath.Path, setup: Setup, state: TrainState, done: logs.Done, 
     checkpoints.save(state, setup.config)
     checkpoints.close()
     if jax.process_index() == 0:  # Last, so that a folder with this file is complete.
-        run_folder.write_whole(folder / NAME, json.dumps(dataclasses.asdict(failure), indent=2) + "\n")
+        files.write_whole(folder / NAME, json.dumps(dataclasses.asdict(failure), indent=2) + "\n")
 
 
 def describe_devices() -> str:

@@ -86,6 +86,9 @@ def parse(arguments: list[str]) -> Command:
         overrides = [*overrides, "--help"]
     config = override(load_recipe(known.config, _given_resolution(_split(overrides))), overrides)
     workdir = known.workdir or pathlib.Path("runs", recipe_name(known.config))
+    if "://" in str(workdir):
+        allowed = "a folder of this machine; a bucket can be mounted as one"
+        raise ValueError(f"--workdir: found {workdir!r}, allowed: {allowed}")
     return Command(config, pathlib.Path(workdir), known.dry_run, _resume(known.resume))
 
 

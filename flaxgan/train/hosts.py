@@ -8,7 +8,8 @@ import glob
 import hashlib
 import importlib.util
 import os
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -26,6 +27,11 @@ VARIABLES = {
 
 LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 """Variables in which a launcher says how many processes it has started; JAX finds out the rest."""
+
+
+_TEXT_BYTES = 2000
+
+T = TypeVar("T")
 
 
 class Cluster(NamedTuple):
@@ -74,6 +80,39 @@ def require_same(what: str, text: str) -> None:
         raise ValueError(
             f"{what}: found another one in process {others[0]} than in process 0, allowed: the same in all"
         )
+
+
+def all_or_none(work: Callable[[], T]) -> T:
+    """What some work gives that every process does by itself, once it has been done in all of them.
+
+    Without this a process that fails would leave the others waiting for it.
+
+    Raises:
+      Exception: what the work raises here.
+      ValueError: what it has raised in another process, as text.
+    """
+    if jax.process_count() == 1:
+        return work()
+    result, error = None, None
+    try:
+        result = work()
+    except Exception as raised:
+        error = raised
+    problems = _everyones_text("" if error is None else f"{error}" or type(error).__name__)
+    if error is not None:
+        raise error
+    for process, problem in enumerate(problems):
+        if problem:
+            raise ValueError(f"process {process}: {problem}")
+    return result
+
+
+def _everyones_text(text: str) -> list[str]:
+    """The texts of all processes, cut where they are long."""
+    own = np.zeros(_TEXT_BYTES, np.uint8)
+    data = text.encode(errors="backslashreplace")[:_TEXT_BYTES]
+    own[: len(data)] = np.frombuffer(data, np.uint8)
+    return [bytes(row).rstrip(b"\0").decode(errors="replace") for row in multihost_utils.process_allgather(own)]
 
 
 def wait_for_all(name: str) -> None:

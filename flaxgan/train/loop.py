@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import jax
 
+from flaxgan.train import checkpoint, disk, hosts, logs, problems, run_folder, transfer
 from flaxgan.train import compile as compilation
-from flaxgan.train import hosts, logs, transfer
-from flaxgan.train.checkpoint import Checkpoints
+from flaxgan.train.checkpoint import Checkpoints, SaveError
 from flaxgan.train.damage import DamagedError
 from flaxgan.train.run import Run
 from flaxgan.train.session import Session
@@ -29,38 +29,65 @@ def train(run: Run, *, resume: int | None = None) -> TrainState:
     Raises:
       KeyboardInterrupt: after SIGINT, once the state is saved.
       NonFiniteError: if a number is not finite; checkpoints are left as they are.
-      SaveError: if a checkpoint cannot be written; those before it are left as they are.
-      ValueError: if there is no such checkpoint, or it is damaged; nothing is changed then.
+      SaveError: if a checkpoint or another file cannot be written; the checkpoints before are left as they are.
+      ValueError: if the checkpoint is damaged, and nothing is changed then; if another program trains in this folder.
     """
     logs.say(f"data: {run.source.description}")
     for note in run.source.notes:
         logs.say(note)
     images = run.setup.stages[-1].images_per_step
     logs.say(f"devices: {jax.device_count()} {jax.default_backend()}, {images} images a step")
-    checkpoints = Checkpoints(run.folder.checkpoints, keep=run.retention)
     stop = hosts.Stop()
-    try:
-        state = _start(run, checkpoints, resume)
-        step = int(state.step)
-        if step >= run.setup.total_steps:
-            logs.say(f"nothing to do: {run.folder.root} has reached {run.config.total_kimg:g} kimg")
-            return state
-        with contextlib.closing(Session(run, checkpoints, stop, step=step)) as session:
-            session.prepare(state)
-            with _stop_signals(stop.signals):
-                state = session.run(state)
-    finally:
-        checkpoints.close()
+    with _folder(run):
+        checkpoints = Checkpoints(run.folder.checkpoints, keep=run.retention)
+        try:
+            state = _train(run, checkpoints, stop, resume)
+        except SaveError:
+            raise
+        except OSError as error:
+            raise SaveError(f"{problems.explain(error)}; {checkpoints.last_good()}") from error
+        finally:
+            checkpoints.close()
     if signal.SIGINT in stop.signals:
         raise KeyboardInterrupt
     return state
 
 
+@contextmanager
+def _folder(run: Run) -> Iterator[None]:
+    """The run folder, made by the first process and kept for this program."""
+    with contextlib.ExitStack() as stack:
+
+        def make() -> None:
+            if run.folder.config.exists() and not checkpoint.steps(run.folder.checkpoints):
+                logs.say(f"{run.folder.root} has no checkpoint: the run starts anew")
+            run_folder.make(run.folder, run.config, run.data)
+            stack.enter_context(run_folder.locked(run.folder))
+
+        hosts.all_or_none(make if jax.process_index() == 0 else lambda: None)
+        hosts.all_or_none(lambda: run_folder.require_shared(run.folder, run.config))
+        yield
+
+
+def _train(run: Run, checkpoints: Checkpoints, stop: hosts.Stop, resume: int | None) -> TrainState:
+    state = _start(run, checkpoints, resume)
+    step = int(state.step)
+    if step >= run.setup.total_steps:
+        logs.say(f"nothing to do: {run.folder.root} has reached {run.config.total_kimg:g} kimg")
+        return state
+    checkpoints.prune()
+    hosts.all_or_none(lambda: disk.check(run.folder.root, state, run.retention))
+    with contextlib.closing(Session(run, checkpoints, stop, step=step)) as session:
+        session.prepare(state)
+        with _stop_signals(stop.signals):
+            return session.run(state)
+
+
 def _start(run: Run, checkpoints: Checkpoints, resume: int | None) -> TrainState:
     steps = checkpoints.steps()
-    if resume is not None and resume not in steps:
-        allowed = ", ".join(map(str, steps)) or "no step, because there is no checkpoint"
-        raise ValueError(f"--resume: found {resume}, allowed: {allowed}")
+    if resume is not None and run_folder.was_resumed(run.folder, resume):
+        logs.say(f"--resume={resume} was done before, in {run.folder.set_aside}; going on at the latest checkpoint")
+        resume = None
     if not steps:
         return _new(run)
     step = steps[-1] if resume is None else resume
@@ -70,6 +97,8 @@ def _start(run: Run, checkpoints: Checkpoints, resume: int | None) -> TrainState
     except DamagedError as error:
         raise DamagedError(f"{error}\n{_way_out(run, step, steps)}") from error
     aside = checkpoints.set_aside_after(step, run.folder.set_aside)
+    if resume is not None and jax.process_index() == 0:
+        run_folder.note_resumed(run.folder, resume)
     if aside:
         logs.say(f"later checkpoints are now in {run.folder.set_aside}: {', '.join(map(str, aside))}")
     return state

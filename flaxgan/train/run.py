@@ -1,15 +1,17 @@
 """A run that is ready to be compiled: everything that can be checked before has been checked."""
 
 import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
 
-import jax
 import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
 from flaxgan import lookup
 from flaxgan.config import Config, DataConfig
-from flaxgan.data import open_source, pipeline
+from flaxgan.data import identity, open_source, pipeline
 from flaxgan.data.request import Request
 from flaxgan.data.source import Source
 from flaxgan.train import checkpoint, devices, disk, hosts, measures, retention, run_folder, standing, transfer
@@ -26,6 +28,7 @@ class Run:
       config: the completed config.
       setup: its names as code.
       source: the real images.
+      data: what tells them from others.
       mesh: all devices.
       folder: the run folder.
       measures: what is measured at each snapshot.
@@ -36,6 +39,7 @@ class Run:
     config: Config
     setup: setups.Setup
     source: Source
+    data: Mapping[str, Any]
     mesh: Mesh
     folder: run_folder.RunFolder
     measures: tuple[measures.Measure, ...]
@@ -43,18 +47,32 @@ class Run:
     retention: Retention
 
 
-def prepare(config: Config, workdir: epath.PathLike) -> Run:
-    """Checks everything that can be checked before minutes of compilation, and makes the run folder.
+def prepare(config: Config, workdir: epath.PathLike, *, resume: int | None = None) -> Run:
+    """Checks everything that can be checked before minutes of compilation; nothing is written.
 
     Args:
       config: a completed config.
       workdir: the run folder, new or of the same config.
+      resume: the step of the checkpoint that the run is to continue from, which has to be there; None is the latest.
 
     Raises:
-      ValueError: naming the field or file, what was found and what is allowed.
+      ValueError: naming the field or file, what was found and what is allowed; on several hosts also what was wrong on
+        another of them.
       FileNotFoundError: if the data are missing.
     """
     hosts.require_same("config", run_folder.course(config))
+    folder = run_folder.RunFolder(epath.Path(workdir))
+    run = hosts.all_or_none(lambda: _check(config, folder, resume))
+    hosts.require_same("data", json.dumps(run.data))
+    return run
+
+
+def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> Run:
+    """What one process can check by itself."""
+    steps = checkpoint.steps(folder.checkpoints)
+    if resume is not None and resume not in steps:
+        allowed = ", ".join(map(str, steps)) or "no step, because there is no checkpoint"
+        raise ValueError(f"--resume: found {resume}, allowed: {allowed}")
     makers = [_measure_maker(name) for name in config.metrics]
     source, data = _open(config.data), config.data
     devices.check_accelerator(config.accelerator)
@@ -68,7 +86,7 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
         constrain=devices.constrain_batch(mesh),
     )
     devices.check_batch(setup)
-    if config.init_from and not checkpoint.exists(run_folder.RunFolder(epath.Path(workdir)).checkpoints):
+    if config.init_from and not steps:
         transfer.check(compilation.abstract_state(setup, mesh), config.init_from)
     restate = standing.restater(
         setup.gan,
@@ -78,13 +96,15 @@ def prepare(config: Config, workdir: epath.PathLike) -> Run:
         field="config.standing_batches",
     )
     rule = retention.of_config(config, setup.stages)
-    disk.check(epath.Path(workdir), compilation.abstract_state(setup, mesh), rule)
-    folder = run_folder.open_run(workdir, config, write=jax.process_index() == 0)
+    if not steps:
+        disk.check(folder.root, compilation.abstract_state(setup, mesh), rule)
+    found = identity.identity(source)
+    run_folder.check(folder, config, found)
     if measured := run_folder.measured_names(folder):
         rule.check_measured(measured)
     reals = pipeline.all_images(source) if makers else ()
     made = tuple(make(*reals, num_classes=data.num_classes, seed=config.seed) for make in makers)
-    return Run(config, setup, source, mesh, folder, made, restate, rule)
+    return Run(config, setup, source, found, mesh, folder, made, restate, rule)
 
 
 def _label_statistics(source: Source) -> dict[str, np.ndarray]:

@@ -3,12 +3,27 @@
 import dataclasses
 import json
 import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from etils import epath
 
 from flaxgan.config import Config, DataConfig, differences, from_json, to_json
-from flaxgan.train import hosts
+from flaxgan.train import checkpoint
+from flaxgan.train.files import naming, write_whole
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+RESUMED = "resumed.json"
+
+SHARED_SECONDS = 60.0
+"""How long what one host writes may take to be seen by the others."""
 
 MOVABLE_FIELDS = ("data.path", "data.num_threads", "data.hint")
 """Fields that may change when a run is continued elsewhere: they do not decide its course."""
@@ -49,6 +64,11 @@ class RunFolder:
         return self.root / "metrics.jsonl"
 
     @property
+    def data(self) -> epath.Path:
+        """What tells the images of the run from others, as JSON; see `flaxgan.data.identity`."""
+        return self.root / "data.json"
+
+    @property
     def set_aside(self) -> epath.Path:
         """Checkpoints that a run was not continued from although they are later."""
         return self.root / "set_aside"
@@ -59,29 +79,80 @@ class RunFolder:
         return self.root / "failures"
 
 
-def open_run(workdir: epath.PathLike, config: Config, *, write: bool = True) -> RunFolder:
-    """Makes a run folder, or finds the one that the same config made before.
+def check(folder: RunFolder, config: Config, data: Mapping[str, Any]) -> None:
+    """Refuses a folder that cannot hold a run: it is no folder, or holds another run that has saved something.
 
     Args:
-      workdir: the folder.
+      folder: the folder, which need not exist.
       config: the completed config of the run.
-      write: whether this process writes the files; in a run on several hosts one does.
+      data: what tells its images from others, see `flaxgan.data.identity`.
 
     Raises:
-      ValueError: if the folder is not writable, or belongs to a run of another config (the fields are named).
+      ValueError: naming the fields that differ.
     """
-    folder = RunFolder(epath.Path(workdir))
-    if folder.config.exists():
-        _check_same(folder, config)
-    hosts.wait_for_all("run folder")  # Nobody reads a config that is being written.
-    if not write:
-        return folder
+    if folder.root.exists() and not folder.root.is_dir():
+        raise ValueError(f"--workdir: cannot write to {folder.root}: it is no folder")
+    steps = checkpoint.steps(folder.checkpoints)
+    old = _old_config(folder, steps)
+    if not steps:
+        return
+    _check_same(folder, old, config)
+    old_data = _read_json(folder.data)
+    changed = {name: old_data[name] for name in old_data.keys() & data.keys() if old_data[name] != data[name]}
+    if changed:
+        found = ", ".join(f"{name} {data[name]} (there {was})" for name, was in sorted(changed.items()))
+        raise ValueError(
+            f"config.data: found other images than {folder.root} has been trained on: {found}\n"
+            "Allowed: the same images, wherever they lie, or another --workdir"
+        )
+
+
+def make(folder: RunFolder, config: Config, data: Mapping[str, Any]) -> None:
+    """Makes the folder of a run that `check` allows, and writes down what it is a run of.
+
+    Raises:
+      ValueError: if it cannot be written to.
+    """
     try:
         folder.samples.mkdir(parents=True, exist_ok=True)
         write_whole(folder.config, to_json(config))
+        write_whole(folder.data, json.dumps(data, indent=2) + "\n")
     except OSError as error:
-        raise ValueError(f"--workdir: cannot write to {workdir}: {error.strerror or error}") from error
-    return folder
+        raise ValueError(f"--workdir: cannot write to {folder.root}: {error.strerror or error}") from error
+
+
+def require_shared(folder: RunFolder, config: Config) -> None:
+    """Raises ValueError unless the config that another host has written is here, too; network drives take a while."""
+    deadline = time.monotonic() + SHARED_SECONDS
+    while not folder.config.exists() or folder.config.read_text() != to_json(config):
+        if time.monotonic() > deadline:
+            found = f"--workdir: {folder.root} is not the folder that process 0 writes to"
+            raise ValueError(f"{found}, allowed: one that all hosts see")
+        time.sleep(0.1)
+
+
+@contextmanager
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Keeps a folder, which exists, for this program.
+
+    Raises:
+      ValueError: if another program does so already. Drives without locks are not guarded.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder.root, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ValueError(f"--workdir: {folder.root} is in use by another program, allowed: one at a time") from None
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def course(config: Config) -> str:
@@ -90,13 +161,33 @@ def course(config: Config) -> str:
     return to_json(dataclasses.replace(config, data=dataclasses.replace(config.data, **movable)))
 
 
-def _check_same(folder: RunFolder, config: Config) -> None:
+def note_resumed(folder: RunFolder, step: int) -> None:
+    """Notes that a run was continued from an earlier checkpoint, which is done once."""
+    folder.set_aside.mkdir(parents=True, exist_ok=True)
+    write_whole(folder.set_aside / RESUMED, json.dumps({"step": step}) + "\n")
+
+
+def was_resumed(folder: RunFolder, step: int) -> bool:
+    """Whether the last time that a run was continued from an earlier checkpoint, it was this one."""
+    return _read_json(folder.set_aside / RESUMED).get("step") == step
+
+
+def _old_config(folder: RunFolder, steps: Sequence[int]) -> Config | None:
+    """The config of the run that a folder holds; that of its last checkpoint if the file is gone."""
+    if not folder.config.exists():
+        return checkpoint.read_config(folder.checkpoints / str(steps[-1])) if steps else None
     try:
-        old = from_json(folder.config.read_text())
+        return from_json(folder.config.read_text())
     except ValueError as error:
-        raise ValueError(f"{folder.config}: {error}. Use another --workdir") from error
-    may_change = (*MOVABLE_FIELDS, *RETENTION_FIELDS)
-    changed = {name: pair for name, pair in differences(old, config).items() if name not in may_change}
+        way = "Without this file the config of the last checkpoint counts" if steps else "Use another --workdir"
+        raise ValueError(f"{folder.config}: {error}. {way}") from error
+
+
+def _check_same(folder: RunFolder, old: Config, new: Config) -> None:
+    may_change = {*MOVABLE_FIELDS, *RETENTION_FIELDS}
+    if new.g_optimizer.decay == new.d_optimizer.decay == "none":
+        may_change.add("total_kimg")  # Then nothing but the end depends on it.
+    changed = {name: pair for name, pair in differences(old, new).items() if name not in may_change}
     if changed:
         fields = "\n".join(f"  {name}: {was!r} there, {now!r} here" for name, (was, now) in changed.items())
         raise ValueError(
@@ -105,20 +196,23 @@ def _check_same(folder: RunFolder, config: Config) -> None:
         )
 
 
-def write_whole(path: epath.Path, text: str) -> None:
-    """Writes a file that is there as a whole or as it was before, whenever the program is killed."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
+def _read_json(path: epath.Path) -> dict[str, Any]:
+    """What a file of ours says; nothing if it is missing or damaged."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def drop_after(path: epath.Path, step: int) -> None:
     """Removes the lines of a .jsonl file that lie after a step: they belong to work that was lost and is done again."""
     if not path.exists():
         return
-    found = path.read_bytes().decode(errors="replace").splitlines()
+    text = path.read_bytes().decode(errors="replace")
+    found = text.splitlines()
     lines = [line for line in found if _step(line) <= step]
-    if lines != found:
+    if lines != found or not text.endswith("\n"):
         write_whole(path, "".join(f"{line}\n" for line in lines))
 
 
@@ -133,11 +227,8 @@ def append(path: epath.Path, record: dict[str, Any]) -> None:
     Raises:
       OSError: naming the file.
     """
-    try:
-        with path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    with naming(path), path.open("a") as file:
+        file.write(json.dumps(record) + "\n")
 
 
 def measured_names(folder: RunFolder) -> list[str]:

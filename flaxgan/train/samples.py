@@ -13,6 +13,7 @@ from flaxgan import prng
 from flaxgan.ops.growing import nearest_upsample
 from flaxgan.ops.image import to_uint8
 from flaxgan.train import devices
+from flaxgan.train.files import naming
 from flaxgan.train.inputs import LabelSampler
 from flaxgan.train.state import Average
 from flaxgan.types import Gan
@@ -120,7 +121,7 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
 
 def save_picture(path: epath.Path, image: np.ndarray) -> None:
     """Writes uint8 [H, W, C] as a PNG."""
-    with path.open("wb") as file:
+    with naming(path), path.open("wb") as file:
         to_picture(image).save(file, format="PNG")
 
 

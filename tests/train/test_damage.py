@@ -14,7 +14,7 @@ import tiny_runs
 from etils import epath
 
 from flaxgan.config import Config, from_json, to_json
-from flaxgan.train import checkpoint, compile, damage, devices, run_folder
+from flaxgan.train import checkpoint, compile, damage, devices, files, run_folder
 from flaxgan.train.checkpoint import Checkpoints, DamagedError, SaveError
 
 
@@ -132,6 +132,11 @@ def test_the_checkpoint_before_a_damaged_one_is_used_when_asked_for(tiny_run, tm
     assert digest(workdir) == digest(tiny_run.workdir)
     assert [line["step"] for line in tiny_runs.read_lines(workdir / "log.jsonl")] == [2, 4, 6, 8, 10, 12]
 
+    # The same command, as a scheduler repeats it, does not go back again.
+    again = tiny_runs.train([*command, "--resume=6"])
+    assert again.code == 0 and "--resume=6 was done before" in again.out and "at step 12" in again.out
+    assert [path.name for path in (workdir / "set_aside").iterdir() if path.is_dir()] == ["12"]
+
 
 def test_without_an_earlier_checkpoint_there_is_no_way_on(tiny_run, tmp_path):
     workdir = _copy(tiny_run, tmp_path)
@@ -221,10 +226,10 @@ def test_a_log_that_cannot_be_written_to_is_named(tmp_path):
 
 def test_a_file_is_written_as_a_whole_or_not_at_all(tmp_path, full_disk):
     path = epath.Path(tmp_path / "config.json")
-    run_folder.write_whole(path, "old")
+    files.write_whole(path, "old")
     full_disk(8)
     with pytest.raises(OSError):
-        run_folder.write_whole(path, "new, and longer")
+        files.write_whole(path, "new, and longer")
     full_disk(-1)
     assert path.read_text() == "old"
 
@@ -252,10 +257,12 @@ def test_a_damaged_config_is_a_config_or_one_message(tmp_path):
     """Of 300 damaged ones, most are refused, by the name of the file or of the field."""
     config = small_gans.config()
     path, refused = tmp_path / "config.json", 0
+    folder = run_folder.RunFolder(epath.Path(tmp_path))
+    (folder.checkpoints / "5").mkdir(parents=True)
     for data in _mutations(to_json(config), 300):
         path.write_bytes(data)
         try:
-            run_folder.open_run(tmp_path, config)
+            run_folder.check(folder, config, {})
         except ValueError as error:
             refused += 1
             assert str(path) in str(error) or "another config" in str(error), data

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -26,12 +27,13 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _processes(workdir: pathlib.Path, *overrides: str, count: int = 2):
-    """The program on as many hosts as there are processes, with two devices each."""
+def _processes(workdir: pathlib.Path, *overrides: str, count: int = 2, second: Sequence[str] = ()):
+    """The program on as many hosts as there are processes, with two devices each; the second has more overrides."""
     port, started = _free_port(), []
     for process in range(count):
         cluster = [f"--coordinator=127.0.0.1:{port}", f"--num-processes={count}", f"--process-id={process}"]
-        command = [sys.executable, "train.py", "--config", str(RECIPE), "--workdir", str(workdir), *cluster, *overrides]
+        own = [*cluster, *overrides, *(second if process == 1 else ())]
+        command = [sys.executable, "train.py", "--config", str(RECIPE), "--workdir", str(workdir), *own]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         started.append(subprocess.Popen(command, env=tiny_runs.environment(devices=2), cwd=tiny_runs.ROOT, **pipes))
     try:
@@ -110,6 +112,25 @@ def test_a_stop_that_one_process_is_asked_for_is_agreed_on(tmp_path):
         assert [process.returncode for process in processes] == [0, 0], "\n".join(printed)
     assert "saved; the same command continues" in printed[0]
     assert int(checkpoint.locate(run).name) % hosts.STEPS_BETWEEN_AGREEMENTS == 0
+
+
+@pytest.mark.parametrize("problem", ["missing", "other"])
+def test_data_that_are_wrong_on_one_host_end_all_of_them(tmp_path, problem):
+    """Each says what is wrong, and none waits for another."""
+    tiny_runs.write_folder(tmp_path / "one", (8, 8, 1))
+    messages = ["process 1: ", "does not exist"]
+    if problem == "other":
+        shutil.copytree(tmp_path / "one", tmp_path / "two")
+        next((tmp_path / "two" / "class1").iterdir()).unlink()
+        messages = ["data: found another one in process 1 than in process 0"] * 2
+    second = [f"--config.data.path={tmp_path / 'two'}"]
+    overrides = ["--config.data.source=folder", f"--config.data.path={tmp_path / 'one'}", "--config.data.num_classes=0"]
+    with _processes(tmp_path / "run", *overrides, second=second) as processes:
+        printed = [process.communicate(timeout=DEADLINE_SECONDS)[0] for process in processes]
+    assert [process.returncode for process in processes] == [1, 1], "\n".join(printed)
+    for text, message in zip(printed, messages, strict=True):
+        assert "error: " in text and message in text and "Traceback" not in text
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

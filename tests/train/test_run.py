@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from flaxgan.config import from_json
-from flaxgan.train import run
+from flaxgan.train import run, run_folder
 from flaxgan.train.recipe import load_recipe
 
 
@@ -23,7 +22,8 @@ def folder(tmp_path_factory) -> str:
 def test_what_the_data_decide_becomes_part_of_the_run(tmp_path, folder):
     prepared = run.prepare(_config(data={"path": folder}), tmp_path / "run")
     assert prepared.config.data.resolution == (8, 8)
-    assert from_json((tmp_path / "run" / "config.json").read_text()) == prepared.config
+    assert prepared.data["images"] == len(prepared.source) and prepared.data["shape"] == [8, 8, 3]
+    assert not (tmp_path / "run").exists()
     assert prepared.setup.gan.image_shape == prepared.source.image_shape == (8, 8, 3)
     assert prepared.mesh.size == jax.device_count() and prepared.measures == ()
 
@@ -89,7 +89,9 @@ def test_fields_that_do_not_fit_are_refused(tmp_path, folder, fields, message, m
 
 
 def test_a_folder_of_another_run_is_left_alone(tmp_path, folder):
-    run.prepare(_config(data={"path": folder}), tmp_path)
+    prepared = run.prepare(_config(data={"path": folder}), tmp_path)
+    run_folder.make(prepared.folder, prepared.config, prepared.data)
+    (tmp_path / "checkpoints" / "5").mkdir(parents=True)
     before = (tmp_path / "config.json").read_text()
     with pytest.raises(ValueError, match="  seed: 0 there, 1 here"):
         run.prepare(_config(data={"path": folder}, seed=1), tmp_path)

@@ -33,7 +33,7 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
     fields.check_image_channels(request.channels)
     root = existing_set(path)
     found = RecordFiles(os.fspath(root))
-    return files.open_files(found, None if request.num_classes == 0 else found.labels(), request)
+    return files.open_files(found, None if request.num_classes == 0 else found.labels(), request, found.manifest)
 
 
 def read_manifest(root: epath.Path) -> Manifest:

@@ -44,7 +44,7 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
     if found is not None:
         _check_manifest(archive, found)
     found_labels = None if request.num_classes == 0 else _labels(archive, request, found)
-    return files.open_files(archive, found_labels, request)
+    return files.open_files(archive, found_labels, request, found)
 
 
 def open_archive(path: str | os.PathLike[str]) -> "ZipFiles":
