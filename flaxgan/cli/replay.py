@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from flaxgan.train import checkpoint, devices, diagnosis, failures, finite, growth, logs, phases
+from flaxgan.train import checkpoint, devices, diagnosis, failures, finite, growth, logs, phases, trained
 from flaxgan.train import compile as compilation
 from flaxgan.train import setup as setups
 from flaxgan.train.checkpoint import Checkpoints
@@ -82,10 +82,13 @@ def _arrays(title: str, found: Mapping[str, diagnosis.Count]) -> Iterator[str]:
 
 def _setup(folder: epath.Path, step: int, fake_labels: np.ndarray) -> Setup:
     """The setup of the stage, with the labels that were drawn: others depend on the data, which may be elsewhere."""
-    config = checkpoint.read_config(checkpoint.locate(folder))
-    shape = (*config.data.resolution_px, config.data.channels)
-    built = setups.build(config, shape, constrain=devices.constrain_batch(devices.data_mesh()))
-    devices.check_batch(built)
+    where = checkpoint.locate(folder)
+    config = checkpoint.read_config(where)
+    with trained.naming_config(where):
+        built = setups.build(
+            config, trained.image_shape(config), constrain=devices.constrain_batch(devices.data_mesh())
+        )
+        devices.check_batch(built)
     built = dataclasses.replace(built, labels=lambda key, shape: jnp.asarray(fake_labels))
     return built.at(growth.number_at(built.stages, step))
 

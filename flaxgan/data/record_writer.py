@@ -118,10 +118,14 @@ class RecordSetWriter:
             return Spool(path, num_images)
         # It was written when it was thought to be whole. There may be more images now that an unusable one is repaired.
         spool = Spool(path)
-        file = records.RecordFile(str(written))
-        for index in range(num_images):
-            spool.add(file.read(index))
-        spool.commit()
+        try:
+            file = records.RecordFile(str(written))
+            for index in range(num_images):
+                spool.add(file.read(index))
+            spool.commit()
+        except BaseException:
+            spool.close()
+            raise
         written.unlink()
         return spool
 

@@ -86,7 +86,8 @@ def _train(run: Run, checkpoints: Checkpoints, stop: hosts.Stop, resume: int | N
 def _start(run: Run, checkpoints: Checkpoints, resume: int | None) -> TrainState:
     steps = checkpoints.steps()
     if resume is not None and run_folder.was_resumed(run.folder, resume):
-        logs.say(f"--resume={resume} was done before, in {run.folder.set_aside}; going on at the latest checkpoint")
+        note = run.folder.set_aside / run_folder.RESUMED
+        logs.say(f"--resume={resume} was done before; going on at the latest checkpoint (without {note} it is done again)")
         resume = None
     if not steps:
         return _new(run)

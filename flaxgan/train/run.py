@@ -70,7 +70,7 @@ def prepare(config: Config, workdir: epath.PathLike, *, resume: int | None = Non
 def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> Run:
     """What one process can check by itself."""
     steps = checkpoint.steps(folder.checkpoints)
-    if resume is not None and resume not in steps:
+    if resume is not None and resume not in steps and not run_folder.was_resumed(folder, resume):
         allowed = ", ".join(map(str, steps)) or "no step, because there is no checkpoint"
         raise ValueError(f"--resume: found {resume}, allowed: {allowed}")
     makers = [_measure_maker(name) for name in config.metrics]

@@ -1,5 +1,7 @@
 """Trained networks from a run folder, for tools and for other people's code."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -41,7 +43,8 @@ def load(path: epath.PathLike) -> Trained:
     """
     folder = checkpoint.locate(path)
     config = checkpoint.read_config(folder)
-    gan = setup.build_gan(config, (*config.data.resolution_px, config.data.channels))
+    with naming_config(folder):
+        gan = setup.build_gan(config, image_shape(config))
     arrays = checkpoint.read_average(folder)
     average = Average(*(tree.map(jnp.asarray, arrays[name]) for name in ("params", "variables")))
     step = int(folder.name) if folder.name.isdigit() else 0
@@ -49,6 +52,26 @@ def load(path: epath.PathLike) -> Trained:
     # A checkpoint at the border of two stages was made by the first of them.
     stage = stages[growth.number_at(stages, max(step - 1, 0))]
     return Trained(gan, average, config, stage.network_stage, float(stage.alpha(stage.images_at(step))))
+
+
+@contextmanager
+def naming_config(folder: epath.Path) -> Iterator[None]:
+    """Names the config of a checkpoint in an error about what is in it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config'}: {error}") from error
+
+
+def image_shape(config: Config) -> tuple[int, int, int]:
+    """(H, W, C) of the images of a run, from the config that it has written.
+
+    Raises:
+      ValueError: if it does not say.
+    """
+    if config.data.resolution_px is None:
+        raise ValueError("config.data.resolution: found None, allowed in a run: the size of its images")
+    return (*config.data.resolution_px, config.data.channels)
 
 
 def load_discriminator(path: epath.PathLike) -> dict:

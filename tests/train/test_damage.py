@@ -133,6 +133,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used_when_asked_for(tiny_run, tm
     assert [line["step"] for line in tiny_runs.read_lines(workdir / "log.jsonl")] == [2, 4, 6, 8, 10, 12]
 
     # The same command, as a scheduler repeats it, does not go back again.
+    shutil.rmtree(workdir / "checkpoints" / "6")
     again = tiny_runs.train([*command, "--resume=6"])
     assert again.code == 0 and "--resume=6 was done before" in again.out and "at step 12" in again.out
     assert [path.name for path in (workdir / "set_aside").iterdir() if path.is_dir()] == ["12"]

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -28,6 +31,24 @@ def test_one_checkpoint_of_a_run(tiny_run):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no checkpoint"):
         trained.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "field, name, value, message",
+    [
+        ("network", "z_dim", "8", "config.network: z_dim: found '8', allowed: an integer"),
+        ("data", "resolution", None, "config.data.resolution: found None, allowed"),
+    ],
+)
+def test_a_config_that_cannot_be_built_is_named(tiny_run, tmp_path, field, name, value, message):
+    shutil.copytree(tiny_run.workdir / "checkpoints" / "12", tmp_path / "12")
+    file = tmp_path / "12" / "config" / "metadata"
+    config = json.loads(file.read_text())
+    config[field][name] = value
+    file.write_text(json.dumps(config))
+    with pytest.raises(ValueError) as error:
+        trained.load(tmp_path)
+    assert str(error.value).startswith(f"{tmp_path}/12/config: {message}")
 
 
 def test_discriminator_of_a_run(tiny_run):
