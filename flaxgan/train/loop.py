@@ -87,7 +87,7 @@ def _start(run: Run, checkpoints: Checkpoints, resume: int | None) -> TrainState
     steps = checkpoints.steps()
     if resume is not None and run_folder.was_resumed(run.folder, resume):
         note = run.folder.set_aside / run_folder.RESUMED
-        logs.say(f"--resume={resume} was done before; going on at the latest checkpoint (without {note} it is done again)")
+        logs.say(f"--resume={resume} was done before (without {note} it is done again); going on at the latest")
         resume = None
     if not steps:
         return _new(run)
