@@ -16,7 +16,8 @@ class Request:
 
     Attributes:
       resolution: pixels: a side length or (height, width); None takes the data's own.
-      channels: 1 (grey), 3 (RGB) or 4 (RGBA), to which images are converted; None takes the data's own.
+      channels: 1 (grey), 3 (RGB) or 4 (RGBA), to which images are converted; None takes the data's own, in which all
+        images must agree, skipped or not.
       num_classes: number of classes, or length of the label vectors, which the data must have; 0 ignores labels, None
         takes the data's own.
       crop: see `flaxgan.data.transform.Transform`.

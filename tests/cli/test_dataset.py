@@ -88,10 +88,11 @@ def test_set_that_brings_its_own_images(tmp_path):
 def test_images_that_cannot_be_used_stop_or_are_named_and_left_out(photos, tmp_path):
     (photos / "cat" / "2.png").write_bytes(b"")
     (photos / "dog" / "3.png").write_bytes((photos / "dog" / "5.png").read_bytes()[:300])
-    stopped = dataset(photos, tmp_path / "a.zip", "--resolution", "8")
-    assert stopped.code == 1 and "error: 2 of 6 images cannot be used; the first: " in stopped.err
-    for name in ("cat/2.png", "dog/3.png"):
-        assert re.search(rf"cannot be used: \S*photos/{re.escape(name)}: ", stopped.err)
+    for _ in range(2):  # at the second time, from what the first has left
+        stopped = dataset(photos, tmp_path / "a.zip", "--resolution", "8")
+        assert stopped.code == 1 and "error: 2 of 6 images cannot be used; the first: " in stopped.err
+        for name in ("cat/2.png", "dog/3.png"):
+            assert re.search(rf"cannot be used: \S*photos/{re.escape(name)}: ", stopped.err)
     assert not (tmp_path / "a.zip").exists() and "--on-error skip" in stopped.err
     done = dataset(photos, tmp_path / "a.zip", "--resolution", "8", "--on-error", "skip")
     assert done.code == 0 and "4 images of 8x8x3, 2 classes, 2 skipped (named in manifest.json)" in done.out
