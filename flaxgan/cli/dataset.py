@@ -192,7 +192,7 @@ def _kind(src: str) -> str:
 
 
 def _remote_kind(src: str) -> str:
-    if src.endswith(".zip"):
+    if src.lower().endswith(".zip"):
         return "zip"
     try:
         return "array_record" if (epath.Path(src) / manifest.FILE_NAME).exists() else "folder"
