@@ -61,7 +61,7 @@ class Checkpoints:
         except Exception as error:  # It reads a file of each checkpoint, and of a damaged one raises anything.
             files = self._folder / "*" / "_CHECKPOINT_METADATA"
             advice = "They say when checkpoints were saved; a damaged one can be deleted"
-            raise DamagedError(f"{files}: one is damaged: {damage.cause(error)}. {advice}") from error
+            raise DamagedError(f"{files}: one is damaged: {damage.cause(error).rstrip('.')}. {advice}") from error
         for step in self.steps() if self._rule.best else ():
             self._measured[step] = _measured(self._folder / str(step))
 
