@@ -5,6 +5,7 @@ python train.py --config configs/stylegan2_ffhq.py [--workdir DIR] [--dry-run] [
 On several hosts the same command runs on each of them; see the README.
 """
 
+import io
 import os
 import sys
 
@@ -20,6 +21,8 @@ def main(arguments: list[str]) -> int:
 
     Mistakes and interruptions end with one message. FLAXGAN_TRACEBACK=1 in the environment shows where it comes from.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # Names of files may hold anything.
     try:
         hosts.start(flags.cluster(arguments))
         command = flags.parse(arguments)

@@ -31,6 +31,8 @@ class DataConfig:
     """Flip each image left to right with probability 1/2."""
     num_threads: int = 8
     """Decoding threads on each host."""
+    cache_gib: float = 1.0
+    """Memory for decoded images on each host, in GiB: those that fit are decoded once. 0 keeps none."""
     on_error: Literal["raise", "skip"] = "raise"
     """An image that cannot be used: raise stops and names it; skip takes the next one of the set, and counts."""
     hint: str = ""
@@ -47,6 +49,7 @@ class DataConfig:
             self.labels == "classes" or self.num_classes > 0, "data.labels", self.labels, "'classes' without classes"
         )
         require(self.num_threads >= 1, "data.num_threads", self.num_threads, "at least 1")
+        require(0 <= self.cache_gib < math.inf, "data.cache_gib", self.cache_gib, "a finite number, 0 or more")
 
     @property
     def resolution_px(self) -> tuple[int, int] | None:

@@ -23,6 +23,6 @@ def explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, jax.errors.JaxRuntimeError):
-        reason = str(error).splitlines()[0][:_MAX_REASON]
+        reason = (str(error) or "a device has failed").splitlines()[0][:_MAX_REASON]
         return f"{reason}\n{_SMALLER if reason.startswith('RESOURCE_EXHAUSTED') else _UNKNOWN}"
     return str(error)

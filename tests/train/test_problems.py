@@ -23,6 +23,7 @@ def test_devices_without_enough_memory_are_told_from_other_failures_of_theirs():
     first, second = problems.explain(full).splitlines()
     assert first == "RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."
     assert "accumulation_rounds" in second and "remat" in second
+    assert problems.explain(jax.errors.JaxRuntimeError("")).startswith("a device has failed\n")
     lost = jax.errors.JaxRuntimeError("UNKNOWN: Gloo context initialization failed")
     assert "FLAXGAN_TRACEBACK=1" in problems.explain(lost) and "memory" not in problems.explain(lost)
     assert isinstance(lost, problems.EXPECTED)
