@@ -4,8 +4,9 @@
         --config.total_kimg=2 --config.snapshot_kimg=0.2 [--config.FIELD=VALUE ...]
 
 Both runs are made in --workdir: `whole`, which is left alone, and `killed`, which gets SIGKILL (or --signal TERM) at
-random moments: some time after it was started, when a line of progress appears, or while a checkpoint is being written.
-Then it is left to end. Exits with 0 if both have the same digest and the same log, and prints what differs if not.
+random moments: while it starts, soon after a line of progress, or while a checkpoint is being written. Then it is left
+to end. Exits with 0 if both have the same digest and the same log and there were as many kills as were asked for, and
+prints what differs if not. A run has to be long for many kills: each start comes about two lines of progress further.
 --processes 2 makes each run of two processes on this machine, all of which are killed.
 """
 
@@ -105,29 +106,39 @@ def after_ticks(count: int) -> Callable[[Program], bool]:
 
 
 def in_a_save(delay_seconds: float) -> Callable[[Program], bool]:
-    """So long after a checkpoint began to be written."""
+    """So long after a checkpoint began to be written; what an earlier kill has left of one does not count."""
+    training, saving = after_ticks(1), _delayed(Program.is_saving, delay_seconds)
+    return lambda program: training(program) and saving(program)
+
+
+def soon_after_a_tick(count: int, delay_seconds: float) -> Callable[[Program], bool]:
+    """So long after so many lines of progress were printed."""
+    return _delayed(after_ticks(count), delay_seconds)
+
+
+def _delayed(condition: Callable[[Program], bool], delay_seconds: float) -> Callable[[Program], bool]:
     began: list[float] = []
 
     def happened(program: Program) -> bool:
-        if not began and program.is_saving():
+        if not began and condition(program):
             began.append(time.monotonic())
         return bool(began) and time.monotonic() >= began[0] + delay_seconds
 
     return happened
 
 
-def draw_moment(rng: random.Random, seconds: float, ticks: int) -> Callable[[Program], bool]:
-    """A random moment of a run that takes so long and prints so many lines of progress."""
-    kind = rng.choice(("time", "tick", "save"))
-    if kind == "time":
-        return after_seconds(rng.uniform(0, seconds))
+def draw_moment(rng: random.Random, first_tick_seconds: float) -> Callable[[Program], bool]:
+    """A random moment of a run whose first line of progress takes so long."""
+    kind = rng.choice(("start", "tick", "save"))
+    if kind == "start":
+        return after_seconds(rng.uniform(0, first_tick_seconds))
     if kind == "tick":
-        return after_ticks(rng.randint(1, max(1, ticks // 2)))
+        return soon_after_a_tick(rng.randint(1, 2), rng.expovariate(1 / 0.1))
     return in_a_save(rng.expovariate(1 / 0.05))
 
 
-def survive(command: Command, moments: Sequence[Callable[[], Callable]], number: int = signal.SIGKILL) -> list[str]:
-    """Runs a command, ends it at each moment in turn, and at last lets it end.
+def survive(command: Command, moments: Sequence[Callable[[], Callable]], number: int = signal.SIGKILL) -> int:
+    """Runs a command, ends it at each moment in turn until its work is done, and at last lets it end.
 
     Args:
       command: what is run.
@@ -135,25 +146,38 @@ def survive(command: Command, moments: Sequence[Callable[[], Callable]], number:
       number: the signal.
 
     Returns:
-      What the last start printed.
+      How many times it was ended.
 
     Raises:
       RuntimeError: if it ends in any other way than by the signal or with exit code 0.
     """
-    for attempt, moment in enumerate(moments, start=1):
+    count = 0
+    for moment in moments:
         program, condition = Program(command), moment()
         reached = program.wait_until(condition)
         codes = program.end(number if reached else None)
-        print(f"{attempt}: {codes}, {_state_of(command.workdir)}, after {program.lines[-1:]}", flush=True)
+        print(f"{count + 1}: {codes}, {_state_of(command.workdir)}, after {program.lines[-1:]}", flush=True)
         if not reached and any(codes):
             raise RuntimeError("\n".join(program.lines))
         if not reached:
             break
+        count += 1
     program = Program(command)
     codes = program.end()
     if any(codes):
         raise RuntimeError("\n".join([*program.lines, f"exit codes {codes}"]))
-    return program.lines
+    return count
+
+
+def _left_alone(command: Command) -> float:
+    """Runs a command to its end; the seconds until its first line of progress."""
+    program, start = Program(command), time.monotonic()
+    program.wait_until(after_ticks(1))
+    seconds = time.monotonic() - start
+    codes = program.end()
+    if any(codes):
+        raise RuntimeError("\n".join([*program.lines, f"exit codes {codes}"]))
+    return seconds
 
 
 def _state_of(workdir: pathlib.Path) -> str:
@@ -202,18 +226,17 @@ def main(arguments: list[str]) -> int:
         return Command(["--config", known.config, "--workdir", str(workdir), *overrides], workdir, known.processes)
 
     whole, killed = command("whole"), command("killed")
-    start = time.monotonic()
-    survive(whole, [])
-    seconds = time.monotonic() - start
-    ticks = len(_without_clocks(whole.workdir / "log.jsonl"))
-    print(f"whole: {seconds:.0f} s, {ticks} lines of progress, {_inspect(whole.workdir)['digest']}", flush=True)
+    seconds = _left_alone(whole)
+    print(f"whole: {seconds:.0f} s to the first line of progress, {_inspect(whole.workdir)['digest']}", flush=True)
     rng = random.Random(known.seed)
-    moments = [lambda: draw_moment(rng, seconds, ticks)] * known.kills
-    survive(killed, moments, getattr(signal, f"SIG{known.signal}"))
+    moments = [lambda: draw_moment(rng, seconds)] * known.kills
+    kills = survive(killed, moments, getattr(signal, f"SIG{known.signal}"))
     print(f"killed: {_inspect(killed.workdir)['digest']}")
     found = differences(whole.workdir, killed.workdir)
-    print("\n".join(found) or f"the same end and the same log after {known.kills} times SIG{known.signal}")
-    return bool(found)
+    print("\n".join(found) or f"the same end and the same log after {kills} times SIG{known.signal}")
+    if kills < known.kills:
+        print(f"the run was done after {kills} of {known.kills} kills: it has to be longer")
+    return bool(found) or kills < known.kills
 
 
 if __name__ == "__main__":
