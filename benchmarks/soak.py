@@ -105,9 +105,12 @@ def after_ticks(count: int) -> Callable[[Program], bool]:
     return lambda program: sum(line.startswith("step ") for line in program.lines) >= count
 
 
-def in_a_save(delay_seconds: float) -> Callable[[Program], bool]:
-    """So long after a checkpoint began to be written; what an earlier kill has left of one does not count."""
-    training, saving = after_ticks(1), _delayed(Program.is_saving, delay_seconds)
+def in_a_save(delay_seconds: float, ticks: int = 1) -> Callable[[Program], bool]:
+    """So long after a checkpoint began to be written, after so many lines of progress.
+
+    What an earlier kill has left of a checkpoint is gone when the first line is printed.
+    """
+    training, saving = after_ticks(ticks), _delayed(Program.is_saving, delay_seconds)
     return lambda program: training(program) and saving(program)
 
 
@@ -133,8 +136,8 @@ def draw_moment(rng: random.Random, first_tick_seconds: float) -> Callable[[Prog
     if kind == "start":
         return after_seconds(rng.uniform(0, first_tick_seconds))
     if kind == "tick":
-        return soon_after_a_tick(rng.randint(1, 2), rng.expovariate(1 / 0.1))
-    return in_a_save(rng.expovariate(1 / 0.05))
+        return soon_after_a_tick(rng.randint(1, 6), rng.expovariate(1 / 0.1))
+    return in_a_save(rng.expovariate(1 / 0.1), rng.randint(1, 4))
 
 
 def survive(command: Command, moments: Sequence[Callable[[], Callable]], number: int = signal.SIGKILL) -> int:
