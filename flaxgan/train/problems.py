@@ -13,6 +13,7 @@ _SMALLER = (
     "The devices have too little memory for this. --config.accumulation_rounds=N computes a batch in N parts, "
     "--config.network.remat=True and --config.network.dtype=bfloat16 need less, where the networks have these fields"
 )
+_OTHERS = "Perhaps another process of the run has ended; then its own message says why. "
 _UNKNOWN = "FLAXGAN_TRACEBACK=1 in the environment shows where it comes from. The last checkpoint is as it was"
 
 
@@ -24,5 +25,8 @@ def explain(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, jax.errors.JaxRuntimeError):
         reason = (str(error) or "a device has failed").splitlines()[0][:_MAX_REASON]
-        return f"{reason}\n{_SMALLER if reason.startswith('RESOURCE_EXHAUSTED') else _UNKNOWN}"
+        if reason.startswith("RESOURCE_EXHAUSTED"):
+            return f"{reason}\n{_SMALLER}"
+        others = _OTHERS if jax.distributed.is_initialized() else ""
+        return f"{reason}\n{others}{_UNKNOWN}"
     return str(error)

@@ -131,7 +131,9 @@ def test_hosts_must_see_the_same_folder(tmp_path, config, monkeypatch):
     with pytest.raises(ValueError, match=f"{tmp_path} is not the folder that process 0 writes to"):
         run_folder.require_shared(folder, config)
     _open(tmp_path, config)
-    run_folder.require_shared(folder, config)
+    run_folder.require_shared(folder, _with_data(config, path="/of/this/host"))
+    with pytest.raises(ValueError, match="is not the folder"):
+        run_folder.require_shared(folder, dataclasses.replace(config, seed=9))
 
 
 def test_an_earlier_checkpoint_is_gone_back_to_once(tmp_path, config):
