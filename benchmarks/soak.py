@@ -4,9 +4,9 @@
         --config.total_kimg=2 --config.snapshot_kimg=0.2 [--config.FIELD=VALUE ...]
 
 Both runs are made in --workdir: `whole`, which is left alone, and `killed`, which gets SIGKILL (or --signal TERM) at
-random moments: while it starts, soon after a line of progress, or while a checkpoint is being written. Then it is left
-to end. Exits with 0 if both have the same digest and the same log and there were as many kills as were asked for, and
-prints what differs if not. A run has to be long for many kills: each start comes about two lines of progress further.
+random moments: while it starts, while it trains, or while a checkpoint is being written. Then it is left to end. Exits
+with 0 if both have the same digest and the same log and there were as many kills as were asked for, and prints what
+differs if not. Checkpoints have to be frequent: a start that saves nothing comes no further.
 --processes 2 makes each run of two processes on this machine, all of which are killed.
 """
 
@@ -105,18 +105,18 @@ def after_ticks(count: int) -> Callable[[Program], bool]:
     return lambda program: sum(line.startswith("step ") for line in program.lines) >= count
 
 
-def in_a_save(delay_seconds: float, ticks: int = 1) -> Callable[[Program], bool]:
-    """So long after a checkpoint began to be written, after so many lines of progress.
+def in_a_save(delay_seconds: float, training_seconds: float = 0.0) -> Callable[[Program], bool]:
+    """So long after a checkpoint began to be written, once it has trained for a while.
 
-    What an earlier kill has left of a checkpoint is gone when the first line is printed.
+    What an earlier kill has left of a checkpoint is gone when the first line of progress is printed.
     """
-    training, saving = after_ticks(ticks), _delayed(Program.is_saving, delay_seconds)
+    training, saving = after_training(training_seconds), _delayed(Program.is_saving, delay_seconds)
     return lambda program: training(program) and saving(program)
 
 
-def soon_after_a_tick(count: int, delay_seconds: float) -> Callable[[Program], bool]:
-    """So long after so many lines of progress were printed."""
-    return _delayed(after_ticks(count), delay_seconds)
+def after_training(seconds: float) -> Callable[[Program], bool]:
+    """So long after the first line of progress was printed."""
+    return _delayed(after_ticks(1), seconds)
 
 
 def _delayed(condition: Callable[[Program], bool], delay_seconds: float) -> Callable[[Program], bool]:
@@ -130,14 +130,19 @@ def _delayed(condition: Callable[[Program], bool], delay_seconds: float) -> Call
     return happened
 
 
-def draw_moment(rng: random.Random, first_tick_seconds: float) -> Callable[[Program], bool]:
-    """A random moment of a run whose first line of progress takes so long."""
-    kind = rng.choice(("start", "tick", "save"))
+class Times(NamedTuple):
+    """Seconds of a run that is left alone: until its first line of progress, and from there to its end."""
+
+    start: float
+    training: float
+
+
+def draw_moment(rng: random.Random, times: Times, kills: int) -> Callable[[Program], bool]:
+    """A random moment of a run, such that so many of them are spread over all of it."""
+    kind, trained = rng.choice(("start", "training", "save")), rng.uniform(0, 3 * times.training / kills)
     if kind == "start":
-        return after_seconds(rng.uniform(0, first_tick_seconds))
-    if kind == "tick":
-        return soon_after_a_tick(rng.randint(1, 6), rng.expovariate(1 / 0.1))
-    return in_a_save(rng.expovariate(1 / 0.1), rng.randint(1, 4))
+        return after_seconds(rng.uniform(0, times.start))
+    return after_training(trained) if kind == "training" else in_a_save(rng.expovariate(1 / 0.1), trained)
 
 
 def survive(command: Command, moments: Sequence[Callable[[], Callable]], number: int = signal.SIGKILL) -> int:
@@ -172,15 +177,15 @@ def survive(command: Command, moments: Sequence[Callable[[], Callable]], number:
     return count
 
 
-def _left_alone(command: Command) -> float:
-    """Runs a command to its end; the seconds until its first line of progress."""
+def _left_alone(command: Command) -> Times:
+    """Runs a command to its end."""
     program, start = Program(command), time.monotonic()
     program.wait_until(after_ticks(1))
-    seconds = time.monotonic() - start
+    trains = time.monotonic()
     codes = program.end()
     if any(codes):
         raise RuntimeError("\n".join([*program.lines, f"exit codes {codes}"]))
-    return seconds
+    return Times(trains - start, time.monotonic() - trains)
 
 
 def _state_of(workdir: pathlib.Path) -> str:
@@ -229,10 +234,10 @@ def main(arguments: list[str]) -> int:
         return Command(["--config", known.config, "--workdir", str(workdir), *overrides], workdir, known.processes)
 
     whole, killed = command("whole"), command("killed")
-    seconds = _left_alone(whole)
-    print(f"whole: {seconds:.0f} s to the first line of progress, {_inspect(whole.workdir)['digest']}", flush=True)
+    times = _left_alone(whole)
+    print(f"whole: {times.start:.0f} + {times.training:.0f} s, {_inspect(whole.workdir)['digest']}", flush=True)
     rng = random.Random(known.seed)
-    moments = [lambda: draw_moment(rng, seconds)] * known.kills
+    moments = [lambda: draw_moment(rng, times, known.kills)] * known.kills
     kills = survive(killed, moments, getattr(signal, f"SIG{known.signal}"))
     print(f"killed: {_inspect(killed.workdir)['digest']}")
     found = differences(whole.workdir, killed.workdir)
