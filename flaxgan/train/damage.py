@@ -95,7 +95,7 @@ def cause(error: Exception) -> str:
 
 def _damaged_file(folder: epath.Path, error: Exception) -> epath.Path:
     """The file that an error is about, or the whole checkpoint if nothing tells."""
-    paths = re.findall(re.escape(str(folder.absolute())) + r'[^"\\\s]+', str(error))
+    paths = re.findall(re.escape(str(folder.absolute())) + r'[^"\'\\\s,;]+', str(error))
     named = [folder / epath.Path(path).relative_to(folder.absolute()) for path in paths]
     named += [epath.Path(error.filename)] if isinstance(error, OSError) and error.filename else []
     files = [path for path in named if not path.is_dir()]

@@ -57,7 +57,8 @@ def test_a_damaged_file_is_named_or_does_no_harm(saved, tmp_path, how):
     files = [path.relative_to(folder) for path in pathlib.Path(folder).rglob("*") if not path.is_dir()]
     assert len(files) > 15
     named = 0
-    for file in rng.sample(files, 5):
+    large = [file for file in files if file.parent.name == "d"]
+    for file in [*rng.sample(files, 5), large[0]]:
         shutil.copytree(folder, tmp_path / "5")
         target = epath.Path(tmp_path / "5")
         data = _harm((target / file).read_bytes(), how, rng)
@@ -68,6 +69,8 @@ def test_a_damaged_file_is_named_or_does_no_harm(saved, tmp_path, how):
         except DamagedError as error:
             named += 1
             assert str(error).startswith(f"{target}") and "\n" not in str(error) and len(str(error)) < 500
+            place = pathlib.Path(re.match(r"(\S+): (damaged|not a)", str(error))[1])
+            assert (pathlib.Path(folder) / place.relative_to(target)).exists(), error
         shutil.rmtree(tmp_path / "5")
     assert named
 
