@@ -156,11 +156,8 @@ def _load(source: Source, chunk: int, *, seed: int, mirror: bool, count: int, of
     indices = order.image_indices(len(source), seed, first, count)
     flips = order.flips(seed, first, count) if mirror else np.zeros(count, bool)
     images, labels = _empty(source, count)
-    # A copy into a memoryview keeps the GIL. NumPy's gives it away, and waits until other threads have done with it.
-    room, size = images.data.cast("B"), images[0].size
     for row, (index, flip) in enumerate(zip(indices.tolist(), flips.tolist())):
-        image, labels[row] = source.read(index, mirrored=flip)
-        room[row * size : (row + 1) * size] = np.ascontiguousarray(image).data.cast("B")
+        images[row], labels[row] = source.read(index, mirrored=flip)
     return {"images": images, "labels": labels}
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from flaxgan.data.checksum import crc32
 from flaxgan.data.errors import ImageError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -48,7 +47,7 @@ def correct_notes(image: PngImageFile, data: bytes) -> None:
 def check_checksums(data: bytes, where: str) -> None:
     """Raises ImageError where the checksum of a file's pixels is wrong: Pillow reads over it."""
     for name, content, checksum in _chunks(data):
-        if name == b"IDAT" and crc32(content, zlib.crc32(name)) != checksum:
+        if name == b"IDAT" and zlib.crc32(content, zlib.crc32(name)) != checksum:
             raise ImageError(f"{where}: the image is damaged: the checksum of its pixels is wrong")
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from etils import epath
 
-from flaxgan.data import checksum, fields, files, labels, manifest, storage
+from flaxgan.data import fields, files, labels, manifest, storage
 from flaxgan.data.errors import ImageError, shown
 from flaxgan.data.request import Request
 from flaxgan.data.source import Source
@@ -127,7 +127,7 @@ class ZipFiles:
             data = self._file.read_at(entry.header_offset + header_bytes, wanted, where)
         if entry.is_deflated:
             data = _inflated(data, min(entry.file_bytes, limit_bytes or entry.file_bytes), where)
-        if limit_bytes is None and (len(data) != entry.file_bytes or checksum.crc32(data) != entry.checksum):
+        if limit_bytes is None and (len(data) != entry.file_bytes or zlib.crc32(data) != entry.checksum):
             raise ImageError(f"{where}: the archive is damaged: the file's size or checksum is wrong")
         return data
 
