@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
             dry_run.show(command.config, compile_too=command.dry_run == "compile")
             return 0
         with loop.ended_by_sigterm():
-            loop.train(prepare(command.config, command.workdir, resume=command.resume), resume=command.resume)
+            loop.train(prepare(command.config, command.workdir, resume=command.resume))
     except problems.EXPECTED as error:
         if os.environ.get("FLAXGAN_TRACEBACK"):
             raise

@@ -137,7 +137,7 @@ class Checkpoints:
     def prune(self) -> None:
         """Deletes what the rule does not keep, as another save would: the rule may have become a smaller one."""
         kept = self._rule.kept(self.steps(), self._measured)
-        for step in set(self.steps()) - kept:
+        for step in sorted(set(self.steps()) - kept):  # In one order in all processes.
             self._manager.delete(step)
 
     def last_good(self) -> str:

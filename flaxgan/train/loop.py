@@ -16,12 +16,11 @@ from flaxgan.train.session import Session
 from flaxgan.train.state import TrainState
 
 
-def train(run: Run, *, resume: int | None = None) -> TrainState:
+def train(run: Run) -> TrainState:
     """Trains to the end of the run, or until SIGINT or SIGTERM, from a checkpoint if there is one.
 
     Args:
-      run: what is trained.
-      resume: the step of the checkpoint to continue from; later ones are set aside. None is the latest.
+      run: what is trained. Checkpoints after the one that it goes back to are set aside.
 
     Returns:
       The last state, which is also saved.
@@ -41,7 +40,7 @@ def train(run: Run, *, resume: int | None = None) -> TrainState:
     with _folder(run):
         checkpoints = Checkpoints(run.folder.checkpoints, keep=run.retention)
         try:
-            state = _train(run, checkpoints, stop, resume)
+            state = _train(run, checkpoints, stop)
         except SaveError:
             raise
         except OSError as error:
@@ -69,8 +68,8 @@ def _folder(run: Run) -> Iterator[None]:
         yield
 
 
-def _train(run: Run, checkpoints: Checkpoints, stop: hosts.Stop, resume: int | None) -> TrainState:
-    state = _start(run, checkpoints, resume)
+def _train(run: Run, checkpoints: Checkpoints, stop: hosts.Stop) -> TrainState:
+    state = _start(run, checkpoints)
     step = int(state.step)
     if step >= run.setup.total_steps:
         logs.say(f"nothing to do: {run.folder.root} has reached {run.config.total_kimg:g} kimg")
@@ -83,23 +82,19 @@ def _train(run: Run, checkpoints: Checkpoints, stop: hosts.Stop, resume: int | N
             return session.run(state)
 
 
-def _start(run: Run, checkpoints: Checkpoints, resume: int | None) -> TrainState:
+def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
     steps = checkpoints.steps()
-    if resume is not None and run_folder.was_resumed(run.folder, resume):
-        note = run.folder.set_aside / run_folder.RESUMED
-        logs.say(f"--resume={resume} was done before (without {note} it is done again); going on at the latest")
-        resume = None
     if not steps:
         return _new(run)
-    step = steps[-1] if resume is None else resume
+    step = steps[-1] if run.resume is None else run.resume
     logs.say(f"resuming {run.folder.root} at step {step}")
     try:
         state = checkpoints.restore(step, compilation.abstract_state(run.setup, run.mesh))
     except DamagedError as error:
         raise DamagedError(f"{error}\n{_way_out(run, step, steps)}") from error
     aside = checkpoints.set_aside_after(step, run.folder.set_aside)
-    if resume is not None and jax.process_index() == 0:
-        run_folder.note_resumed(run.folder, resume)
+    if run.resume is not None and jax.process_index() == 0:
+        run_folder.note_resumed(run.folder, run.resume)
     if aside:
         logs.say(f"later checkpoints are now in {run.folder.set_aside}: {', '.join(map(str, aside))}")
     return state

@@ -14,7 +14,7 @@ from flaxgan.config import Config, DataConfig
 from flaxgan.data import identity, kept, open_source, pipeline
 from flaxgan.data.request import Request
 from flaxgan.data.source import Source
-from flaxgan.train import checkpoint, devices, disk, hosts, measures, retention, run_folder, standing, transfer
+from flaxgan.train import checkpoint, devices, disk, hosts, logs, measures, retention, run_folder, standing, transfer
 from flaxgan.train import compile as compilation
 from flaxgan.train import setup as setups
 from flaxgan.train.retention import Retention
@@ -34,6 +34,7 @@ class Run:
       measures: what is measured at each snapshot.
       restate: takes the statistics of batch normalization for sampling anew, or leaves them.
       retention: which checkpoints stay.
+      resume: the step of an earlier checkpoint to go back to; None goes on at the latest.
     """
 
     config: Config
@@ -45,6 +46,7 @@ class Run:
     measures: tuple[measures.Measure, ...]
     restate: standing.Restate
     retention: Retention
+    resume: int | None = None
 
 
 def prepare(config: Config, workdir: epath.PathLike, *, resume: int | None = None) -> Run:
@@ -70,7 +72,11 @@ def prepare(config: Config, workdir: epath.PathLike, *, resume: int | None = Non
 def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> Run:
     """What one process can check by itself."""
     steps = checkpoint.steps(folder.checkpoints)
-    if resume is not None and resume not in steps and not run_folder.was_resumed(folder, resume):
+    if resume is not None and run_folder.was_resumed(folder, resume):
+        note = folder.set_aside / run_folder.RESUMED
+        logs.say(f"--resume={resume} was done before (without {note} it is done again); going on at the latest")
+        resume = None
+    if resume is not None and resume not in steps:
         allowed = ", ".join(map(str, steps)) or "no step, because there is no checkpoint"
         raise ValueError(f"--resume: found {resume}, allowed: {allowed}")
     makers = [_measure_maker(name) for name in config.metrics]
@@ -104,7 +110,7 @@ def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> 
         rule.check_measured(measured)
     reals = pipeline.all_images(source) if makers else ()
     made = tuple(make(*reals, num_classes=data.num_classes, seed=config.seed) for make in makers)
-    return Run(config, setup, source, found, mesh, folder, made, restate, rule)
+    return Run(config, setup, source, found, mesh, folder, made, restate, rule, resume)
 
 
 def _label_statistics(source: Source) -> dict[str, np.ndarray]:

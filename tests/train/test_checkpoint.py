@@ -73,6 +73,18 @@ def test_only_the_latest_are_kept(setup, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
 
 
+def test_a_smaller_rule_is_followed_at_once_when_asked_for(setup, tmp_path):
+    state = small_gans.init(setup)
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    for step in (1, 2, 3):
+        checkpoints.save(state.replace(step=jnp.int32(step)), setup.config)
+    checkpoints.close()
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.prune()
+    checkpoints.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["3"]
+
+
 def test_the_best_and_one_of_each_stretch_are_kept_also_by_the_next_program(setup, tmp_path):
     """What was measured is in the checkpoints; one whose note of it is damaged is not the best."""
     rule = Retention(1, every_images=40, images_at=lambda step: 8 * step, best=Best("frechet", "min"))

@@ -64,6 +64,15 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tiny_run, tmp_path):
     assert _steps(workdir) == [2, 4, 6, 8, 10, 12]
 
 
+def test_a_run_that_is_made_longer_ends_as_one_that_was_so_from_the_start(tiny_run, tmp_path):
+    workdir = tmp_path / "run"
+    short = tiny_runs.train(tiny_runs.command("rgb", workdir, tiny_run.data, "--config.total_kimg=0.048"))
+    assert short.code == 0 and checkpoint.locate(workdir).name == "6", short.err
+    longer = tiny_runs.train(tiny_runs.command("rgb", workdir, tiny_run.data))
+    assert longer.code == 0 and "at step 6" in longer.out, longer.err
+    assert _digest(workdir) == _digest(tiny_run.workdir)
+
+
 def test_a_finished_run_has_nothing_to_do(tiny_run):
     before = (tiny_run.workdir / "log.jsonl").read_text()
     again = tiny_runs.train(tiny_run.arguments)
