@@ -277,9 +277,14 @@ def _metadata(folder: epath.Path) -> dict[str, Arrays]:
 
 def _manifest(folder: epath.Path) -> dict[str, dict[str, Any]]:
     """What is known of a checkpoint beside its arrays; nothing of one that an older version has saved."""
+    if not (folder / "manifest").exists():
+        return {"checksums": {}, "measured": {}}
     with damage.naming_damage(folder):
-        found = _read_json(folder, "manifest") if (folder / "manifest").exists() else {}
-        return {"checksums": dict(found.get("checksums", {})), "measured": dict(found.get("measured", {}))}
+        found = _read_json(folder, "manifest")
+    sections = [found.get(name) for name in ("checksums", "measured")] if isinstance(found, dict) else [None]
+    if not all(isinstance(section, dict) for section in sections):
+        raise DamagedError(f"{folder / 'manifest' / 'metadata'}: damaged: it holds no checksums of the arrays")
+    return found
 
 
 def _measured(folder: epath.Path) -> dict[str, float]:
