@@ -4,9 +4,9 @@
 
 The decoder alone: threads that do nothing but turn the bytes of image files, which lie in memory, into arrays
 (Pillow, `np.asarray(Image.open(...).convert("RGB"))`). The pipeline: the same files in a ZIP archive, read, checked,
-decoded, flipped at random and put into batches, and the same once decoded images are in memory. They take turns, so
-that another job on the machine disturbs all alike; the ratio is the median of the rounds' ratios, with the lower and
-the upper quartile. CPU time for an image, which other jobs disturb less, is shown beside it.
+decoded, flipped at random and put into batches, by as many threads, by as many processes, and once decoded images are
+in memory. They take turns, so that another job on the machine disturbs all alike; a ratio is the median of the rounds'
+ratios, with the lower and the upper quartile.
 """
 
 import argparse
@@ -20,25 +20,17 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from flaxgan.data import kept, open_source, pipeline
+from flaxgan.data import kept, open_source, pipeline, processes
 from flaxgan.data.source import Source
 
 NUM_IMAGES = 512
 BATCH_SIZE = 64
 SIZES_PX = (64, 256)
 KINDS = {"PNG": {}, "JPEG": {"quality": 90}}
-
-
-class Speed(NamedTuple):
-    """Images for each second that passes, and CPU seconds of this process for each image."""
-
-    images_per_second: float
-    cpu_seconds: float
 
 
 def photo(seed: int, size_px: int) -> np.ndarray:
@@ -59,16 +51,16 @@ def files_of(size_px: int, kind: str) -> list[bytes]:
     return files
 
 
-def timed(step: Callable[[], object], images: int, seconds: float) -> Speed:
-    """Repeats a step of so many images."""
-    count, start, cpu = 0, time.perf_counter(), time.process_time()
+def timed(step: Callable[[], object], images: int, seconds: float) -> float:
+    """Repeats a step of so many images; returns images for each second."""
+    count, start = 0, time.perf_counter()
     while (passed := time.perf_counter() - start) < seconds:
         step()
         count += images
-    return Speed(count / passed, (time.process_time() - cpu) / count)
+    return count / passed
 
 
-def decoder(files: list[bytes], *, threads: int, seconds: float) -> Speed:
+def decoder(files: list[bytes], *, threads: int, seconds: float) -> float:
     """Each thread decodes one batch after the other."""
 
     def decode(start: int) -> None:
@@ -86,7 +78,7 @@ def decoder(files: list[bytes], *, threads: int, seconds: float) -> Speed:
         return timed(step, BATCH_SIZE, seconds)
 
 
-def whole(source: Source, *, threads: int, seconds: float) -> Speed:
+def whole(source: Source, *, threads: int, seconds: float) -> float:
     """Batches as a run gets them; those that are ready when it starts to count are left out."""
     batches = pipeline.batches(source, batch_size=BATCH_SIZE, seed=0, mirror=True, num_threads=threads)
     with contextlib.closing(batches):
@@ -104,16 +96,24 @@ def compare(size_px: int, kind: str, *, threads: int, seconds: float, rounds: in
             for index, data in enumerate(files):
                 archive.writestr(f"{index:05d}.{kind.lower()}", data)
         source = open_source("zip", path, resolution=size_px, channels=3)
-        once = kept.keep(source, 1.0)
-        speeds = [(decoder(files, **how), whole(source, **how), whole(once, **how)) for _ in range(rounds + 1)][1:]
-    alone, both, later = (Speed(*np.median([round[which] for round in speeds], axis=0)) for which in range(3))
-    ratios = np.percentile([b.images_per_second / a.images_per_second for a, b, _ in speeds], [25, 50, 75])
-    cpu_ratio = np.median([a.cpu_seconds / b.cpu_seconds for a, b, _ in speeds])
-    return (
-        f"| {size_px} {kind} | {threads} | {alone.images_per_second:,.0f} | {both.images_per_second:,.0f} | "
-        f"{ratios[1]:.2f} ({ratios[0]:.2f} to {ratios[2]:.2f}) | {alone.cpu_seconds * 1e6:,.0f} | "
-        f"{both.cpu_seconds * 1e6:,.0f} | {cpu_ratio:.2f} | {later.images_per_second:,.0f} |"
-    )
+        spread, once = processes.spread(source, threads), kept.keep(source, 1.0)
+        lines = {"threads": processes.LINES * threads, "seconds": seconds}
+        speeds = np.array(
+            [
+                (decoder(files, **how), whole(source, **how), whole(spread, **lines), whole(once, **how))
+                for _ in range(rounds + 1)
+            ][1:]
+        )
+    alone, by_threads, by_processes, later = np.median(speeds, axis=0)
+    cells = [f"{size_px} {kind}", threads, f"{alone:,.0f}"]
+    cells += [f"{by_threads:,.0f}", ratio(speeds, 1), f"{by_processes:,.0f}", ratio(speeds, 2), f"{later:,.0f}"]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def ratio(speeds: np.ndarray, which: int) -> str:
+    """Of a column to the first one."""
+    low, middle, high = np.percentile(speeds[:, which] / speeds[:, 0], [25, 50, 75])
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def main() -> None:
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     columns = ["images", "threads", "decoder, images/s", "pipeline, images/s", "ratio"]
-    columns += ["CPU us alone", "CPU us whole", "ratio", "kept in memory, images/s"]
+    columns += ["by as many processes", "ratio", "kept in memory, images/s"]
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     for size_px, kind in itertools.product(SIZES_PX, KINDS):
         print(compare(size_px, kind, **vars(arguments)), flush=True)

@@ -155,20 +155,12 @@ def _load(source: Source, chunk: int, *, seed: int, mirror: bool, count: int, of
     first = offset + chunk * count
     indices = order.image_indices(len(source), seed, first, count)
     flips = order.flips(seed, first, count) if mirror else np.zeros(count, bool)
-    images, labels = _empty(source, count)
-    for row, (index, flip) in enumerate(zip(indices.tolist(), flips.tolist())):
-        images[row], labels[row] = source.read(index, mirrored=flip)
+    images, labels = source.read_many(indices.tolist(), flips.tolist())
     return {"images": images, "labels": labels}
 
 
-def _empty(source: Source, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Room for images and labels."""
-    label = source.label(0)
-    return np.empty((count, *source.image_shape), np.uint8), np.empty((count, *np.shape(label)), label.dtype)
-
-
 def _read(source: Source, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = _empty(source, len(indices))
+    images, labels = source.room(len(indices))
     for row, index in enumerate(indices.tolist()):
         images[row], labels[row] = source[index]
     return images, labels

@@ -38,7 +38,7 @@ def correct_notes(image: PngImageFile, data: bytes) -> None:
         image.info["transparency"] = transparent * (255 // (2**depth - 1))
     elif kind == _RGB and depth == 16 and isinstance(transparent, tuple):
         image.info["transparency"] = tuple(value >> 8 for value in transparent)
-    if "exif" not in image.info:
+    if b"eXIf" in data and "exif" not in image.info:
         for name, content, _ in _chunks(data):
             if name == b"eXIf":
                 image.info["exif"] = b"Exif\x00\x00" + bytes(content)

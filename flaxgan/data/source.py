@@ -27,6 +27,23 @@ class MirroredImages(Images, Protocol):
     def mirrored(self, index: int) -> np.ndarray: ...
 
 
+@runtime_checkable
+class BatchedImages(Images, Protocol):
+    """Images of which many are read at once faster than one by one."""
+
+    def fill(self, indices: list[int], flips: list[bool], rows: np.ndarray) -> list[int]:
+        """Reads images into the rows of an array.
+
+        Args:
+          indices: which images.
+          flips: of each, whether it is flipped left to right.
+          rows: uint8 [N, H, W, C], which is written to.
+
+        Returns:
+          The rows that were left out, to be read one by one: their images may be ones that cannot be used.
+        """
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
     """Images of one shape, with or without labels.
@@ -81,6 +98,29 @@ class Source:
                 self.skipped.note(candidate, error)
         raise ImageError(f"none of the {len(self):,} images can be used; the first: {self.skipped.first()}")
 
+    def read_many(self, indices: list[int], flips: list[bool]) -> tuple[np.ndarray, np.ndarray]:
+        """Many images and labels, as `read` gives each of them.
+
+        Args:
+          indices: N of them.
+          flips: of each, whether it is flipped left to right.
+
+        Returns:
+          Images, uint8 [N, H, W, C], and labels, int32 [N] or float32 [N, K], which are 0 without labels.
+        """
+        images, labels = self.room(len(indices))
+        for row, index in enumerate(indices):
+            labels[row] = self.label(index)
+        left = self.images.fill(indices, flips, images) if self._is_batched else range(len(indices))
+        for row in left:
+            images[row], labels[row] = self.read(indices[row], mirrored=flips[row])
+        return images, labels
+
+    def room(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Arrays for so many images and labels."""
+        label = self.label(0)
+        return np.empty((count, *self.image_shape), np.uint8), np.empty((count, *np.shape(label)), label.dtype)
+
     def _image(self, index: int, mirrored: bool) -> np.ndarray:
         if not mirrored:
             return self.images[index]
@@ -91,6 +131,10 @@ class Source:
     @functools.cached_property
     def _flips_itself(self) -> bool:
         return isinstance(self.images, MirroredImages)
+
+    @functools.cached_property
+    def _is_batched(self) -> bool:
+        return isinstance(self.images, BatchedImages)
 
     def label(self, index: int) -> np.ndarray:
         """The label of an image, int32 [] or float32 [K]; 0 without labels."""

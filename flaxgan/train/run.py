@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from flaxgan import lookup
 from flaxgan.config import Config, DataConfig
-from flaxgan.data import identity, kept, open_source, pipeline
+from flaxgan.data import identity, kept, open_source, pipeline, processes
 from flaxgan.data.request import Request
 from flaxgan.data.source import Source
 from flaxgan.train import checkpoint, devices, disk, hosts, logs, measures, retention, run_folder, standing, transfer
@@ -124,9 +124,12 @@ def _label_statistics(source: Source) -> dict[str, np.ndarray]:
 def _open(data: DataConfig) -> Source:
     wanted = {field.name: vars(data)[field.name] for field in dataclasses.fields(Request)}
     try:
-        return kept.keep(open_source(data.source, data.path, **wanted), data.cache_gib)
+        source = open_source(data.source, data.path, **wanted)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}\n{data.hint}".strip()) from error
+    if data.workers == "processes":
+        source = processes.spread(source, data.num_threads)
+    return kept.keep(source, data.cache_gib)
 
 
 def _measure_maker(name: str):

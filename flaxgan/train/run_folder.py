@@ -25,7 +25,7 @@ RESUMED = "resumed.json"
 SHARED_SECONDS = 60.0
 """How long what one host writes may take to be seen by the others."""
 
-MOVABLE_FIELDS = ("data.path", "data.num_threads", "data.cache_gib", "data.hint")
+MOVABLE_FIELDS = ("data.path", "data.num_threads", "data.workers", "data.cache_gib", "data.hint")
 """Fields that may change when a run is continued elsewhere: they do not decide its course."""
 
 RETENTION_FIELDS = ("keep_checkpoints", "keep_every_kimg", "keep_best")

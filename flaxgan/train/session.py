@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from flaxgan.data import pipeline
+from flaxgan.data import pipeline, processes
 from flaxgan.data.prefetch import Prefetcher, prefetch
 from flaxgan.train import compile as compilation
 from flaxgan.train import devices, failures, growth, logs
@@ -129,7 +129,7 @@ class Session:
             start=(step - stage.first_step) * self._run.config.d_steps + repeat,
             first_image=stage.first_image,
             mirror=data.mirror,
-            num_threads=data.num_threads,
+            num_threads=data.num_threads * (processes.LINES if data.workers == "processes" else 1),
             **process,
         )
 

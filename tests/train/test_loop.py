@@ -73,6 +73,16 @@ def test_a_run_that_is_made_longer_ends_as_one_that_was_so_from_the_start(tiny_r
     assert _digest(workdir) == _digest(tiny_run.workdir)
 
 
+def test_a_run_goes_on_with_processes_instead_of_threads(tiny_run, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(tiny_run.workdir, workdir)
+    shutil.rmtree(workdir / "checkpoints" / "12")
+    data = ["--config.data.workers=processes", "--config.data.num_threads=1", "--config.data.cache_gib=0"]
+    outcome = tiny_runs.train([*tiny_runs.command("rgb", workdir, tiny_run.data), *data])
+    assert outcome.code == 0 and "at step 6" in outcome.out, outcome.err
+    assert _digest(workdir) == _digest(tiny_run.workdir)
+
+
 def test_a_finished_run_has_nothing_to_do(tiny_run):
     before = (tiny_run.workdir / "log.jsonl").read_text()
     again = tiny_runs.train(tiny_run.arguments)

@@ -1,0 +1,183 @@
+"""Images that other processes decode are those that this one would have decoded, and the processes end with it."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tiny_runs
+
+from flaxgan.data import errors, kept, open_source, pipeline, processes
+from flaxgan.data.source import Source
+
+SHAPE = (6, 4, 3)
+BATCH = {"batch_size": 8, "seed": 3, "mirror": True}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tiny_runs.write_folder(tmp_path / "images", SHAPE)
+
+
+@pytest.fixture
+def source(folder):
+    return open_source("folder", folder, num_classes=2)
+
+
+def _take(source: Source, count: int, num_threads: int = 4) -> list[pipeline.Batch]:
+    batches = pipeline.batches(source, num_threads=num_threads, **BATCH)
+    found = [next(batches) for _ in range(count)]
+    batches.close()
+    return found
+
+
+def _assert_same(one: list[pipeline.Batch], two: list[pipeline.Batch]) -> None:
+    for first, second in zip(one, two, strict=True):
+        np.testing.assert_array_equal(first["images"], second["images"])
+        np.testing.assert_array_equal(first["labels"], second["labels"])
+
+
+def _processes(source: Source) -> list[subprocess.Popen]:
+    images = source.images
+    lines = [images._idle.get() for _ in range(images._idle.qsize())]
+    for line in lines:
+        images._idle.put(line)
+    return list({line.process.pid: line.process for line in lines}.values())
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_batches_are_those_of_threads(source, num_processes):
+    spread = processes.spread(source, num_processes)
+    _assert_same(_take(spread, 6), _take(source, 6))
+    assert len(_processes(spread)) == num_processes
+
+
+@pytest.mark.parametrize("kind", ["zip", "array_record"])
+def test_sets_are_opened_again_there(folder, tmp_path, kind):
+    path = tmp_path / {"zip": "set.zip", "array_record": "set"}[kind]
+    assert tiny_runs.flaxgan("dataset", folder, path, "--format", kind).code == 0
+    source = open_source(kind, path, num_classes=2)
+    _assert_same(_take(processes.spread(source, 1), 4), _take(source, 4))
+
+
+@pytest.mark.parametrize("room", [0.5, 4.5, 1000])
+def test_what_is_kept_is_not_asked_for(source, room):
+    images = int(np.prod(SHAPE)) + 300
+    spread = kept.keep(processes.spread(source, 1), room * images / 2**30)
+    expected = _take(source, 2 * tiny_runs.NUM_IMAGES // 8 + 1)
+    _assert_same(_take(spread, len(expected), num_threads=1), expected)
+    if room > tiny_runs.NUM_IMAGES:
+        asked = []
+        spread.images._images.fill = lambda *arguments: asked.append(arguments)
+        _assert_same(_take(spread, len(expected), num_threads=1), expected)
+        assert not asked
+
+
+def test_an_image_that_cannot_be_used_is_named_here(folder):
+    damaged = sorted(folder.rglob("*.png"))[3]
+    damaged.write_bytes(damaged.read_bytes()[:-30])
+    spread = processes.spread(open_source("folder", folder, num_classes=2), 1)
+    with pytest.raises(errors.ImageError, match=f"{damaged.name}: the image"):
+        _take(spread, tiny_runs.NUM_IMAGES // 8 + 1)
+    skipping = open_source("folder", folder, num_classes=2, on_error="skip")
+    spread = processes.spread(skipping, 1)
+    count = 2 * tiny_runs.NUM_IMAGES // 8
+    _assert_same(_take(spread, count), _take(open_source("folder", folder, num_classes=2, on_error="skip"), count))
+    assert len(skipping.skipped) == 1 and damaged.name in skipping.skipped.summary()
+
+
+def test_what_lies_in_memory_stays_here():
+    digits = open_source("digits", None)
+    assert processes.spread(digits, 2) is digits
+
+
+def test_one_that_is_killed_is_named(source):
+    spread = processes.spread(source, 1)
+    batches = pipeline.batches(spread, num_threads=1, **BATCH)
+    next(batches)
+    (process,) = _processes(spread)
+    process.kill()
+    with pytest.raises(
+        ChildProcessError, match="was killed by SIGKILL; the memory of the host may be full. data.workers"
+    ):
+        for _ in range(20):
+            next(batches)
+    batches.close()
+
+
+def test_signals_for_all_processes_of_a_run_do_not_end_them(source):
+    spread = processes.spread(source, 1)
+    expected = _take(source, 4)
+    _assert_same(_take(spread, 4), expected)
+    (process,) = _processes(spread)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+    time.sleep(0.2)
+    assert process.poll() is None
+    _assert_same(_take(spread, 4), expected)
+
+
+def test_they_end_with_the_images_and_take_nothing_with_them(source):
+    before = set(os.listdir("/proc/self/fd"))
+    spread = processes.spread(source, 2)
+    _take(spread, 2)
+    both = _processes(spread)
+    del spread
+    assert [process.returncode for process in both] == [0, 0]
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_they_end_with_a_process_that_is_killed(folder):
+    program = f"""
+from flaxgan.data import open_source, pipeline, processes
+source = processes.spread(open_source("folder", {str(folder)!r}, num_classes=2), 2)
+batches = pipeline.batches(source, batch_size=8, seed=3, num_threads=2)
+next(batches)
+lines = [source.images._idle.get() for _ in range(2)]
+print(*{{line.process.pid for line in lines}}, flush=True)
+while True:
+    next(batches)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        process.kill()
+    assert pids
+    for pid in pids:
+        _wait_for(lambda pid=pid: not os.path.exists(f"/proc/{pid}") or _is_zombie(pid))
+
+
+def _is_zombie(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def _wait_for(condition) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come to be within 10 seconds")
+
+
+def test_it_travels_without_its_processes(source):
+    spread = processes.spread(source, 1)
+    _take(spread, 1)
+    again = pickle.loads(pickle.dumps(spread.images))
+    np.testing.assert_array_equal(again[3], source.images[3])
+    np.testing.assert_array_equal(again.mirrored(3), source.images[3][:, ::-1])
+    assert len(again) == len(source)
+
+
+def test_systems_that_cannot_block_signals_are_refused(source, monkeypatch):
+    monkeypatch.delattr(signal, "pthread_sigmask")
+    with pytest.raises(ValueError, match="data.workers='processes' needs Linux or macOS"):
+        processes.spread(source, 1)
+
+
+def test_without_memory_files_a_file_that_is_gone_at_once_will_do(source, monkeypatch):
+    monkeypatch.delattr(os, "memfd_create")
+    _assert_same(_take(processes.spread(source, 1), 3), _take(source, 3))
