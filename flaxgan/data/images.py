@@ -8,7 +8,6 @@ import warnings
 import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from flaxgan.data import png
@@ -25,7 +24,7 @@ _large = threading.Lock()  # Such images are decoded one at a time: the largest 
 
 # By their class they open faster than by `Image.open`. Of an MPO file, a photo with more pictures behind it such as a
 # preview, the class for JPEG reads the photo.
-_KINDS = ((png.SIGNATURE, PngImageFile), (b"\xff\xd8\xff", JpegImageFile), (b"RIFF", WebPImageFile))
+_KINDS = ((png.SIGNATURE, png.PngFile), (b"\xff\xd8\xff", JpegImageFile), (b"RIFF", WebPImageFile))
 # Pillow warns of damaged notes in a file, and of large images; the former do not matter here, the latter are allowed.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -90,7 +89,7 @@ def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS, *, mirrore
     image = _open(data, where)
     transform.shape(_shape(image, where), where)  # Before a large image of a wrong size is decoded.
     with _large if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
-        picture = _picture(image, data, where)
+        picture = _picture(image, where)
         return transform.apply_to_picture(picture, where, mirrored=mirrored)
 
 
@@ -102,8 +101,6 @@ def _open(data: bytes, where: str) -> Image.Image:
         raise ImageError(f"{where}: not a PNG, JPEG or WebP image, or damaged")
     try:
         image = kind(io.BytesIO(data))
-        if isinstance(image, PngImageFile):
-            png.correct_notes(image, data)
     except Exception as error:  # decoders raise anything on damaged bytes
         raise ImageError(f"{where}: the image's header cannot be read ({error})") from error
     width, height = image.size
@@ -112,18 +109,18 @@ def _open(data: bytes, where: str) -> Image.Image:
     return image
 
 
-def _picture(image: Image.Image, data: bytes, where: str) -> Image.Image:
+def _picture(image: Image.Image, where: str) -> Image.Image:
     """The opened image in a mode that transforms take, and upright."""
-    is_png = isinstance(image, PngImageFile)
+    is_png = isinstance(image, png.PngFile)
     if is_png:
-        png.check_checksums(data, where)
+        image.check_checksums(where)
     try:
         image.load()
         picture = _upright(_natural(image))
     except Exception as error:  # decoders raise anything on damaged bytes
         raise ImageError(f"{where}: the image cannot be decoded; it may be damaged or cut short ({error})") from error
     if is_png:
-        png.check_whole(image, data, where)
+        image.check_whole(where)
     return picture
 
 

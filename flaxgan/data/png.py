@@ -3,6 +3,7 @@
 Reference: Portable Network Graphics (PNG) Specification, third edition, W3C.
 """
 
+import io
 import zlib
 from collections.abc import Iterator
 
@@ -19,49 +20,62 @@ _WHOLE = ((0, 0, 1, 1),)
 # First column and row, steps between columns and rows, of each pass (Adam7).
 _INTERLACED = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _PIECE_BYTES = 1 << 20
+_CRC_OF_IDAT = zlib.crc32(b"IDAT")
 
 
-def correct_notes(image: PngImageFile, data: bytes) -> None:
-    """Corrects what Pillow notes of a file when it opens it.
+class PngFile(PngImageFile):
+    """A PNG file as Pillow opens it, with its notes corrected.
 
     A transparent grey or colour is given in the file's own depth; and a camera's notes (EXIF) may come after the
     pixels, where Pillow finds them only when it reads those.
 
     Args:
-      image: the opened file.
-      data: its bytes, as far as they have been read.
+      file: its bytes, as far as they have been read.
     """
-    header = _header(data)
-    depth, kind = header[8], header[9]
-    transparent = image.info.get("transparency")
-    if kind == _GREY and depth in (2, 4) and isinstance(transparent, int):
-        image.info["transparency"] = transparent * (255 // (2**depth - 1))
-    elif kind == _RGB and depth == 16 and isinstance(transparent, tuple):
-        image.info["transparency"] = tuple(value >> 8 for value in transparent)
-    if b"eXIf" in data and "exif" not in image.info:
-        for name, content, _ in _chunks(data):
-            if name == b"eXIf":
-                image.info["exif"] = b"Exif\x00\x00" + bytes(content)
 
+    def __init__(self, file: io.BytesIO):
+        super().__init__(file)
+        self._contents = list(_chunks(file.getvalue()))
+        header = self._header()
+        depth, kind = header[8], header[9]
+        transparent = self.info.get("transparency")
+        if kind == _GREY and depth in (2, 4) and isinstance(transparent, int):
+            self.info["transparency"] = transparent * (255 // (2**depth - 1))
+        elif kind == _RGB and depth == 16 and isinstance(transparent, tuple):
+            self.info["transparency"] = tuple(value >> 8 for value in transparent)
+        if "exif" not in self.info:
+            for name, content, _ in self._contents:
+                if name == b"eXIf":
+                    self.info["exif"] = b"Exif\x00\x00" + bytes(content)
 
-def check_checksums(data: bytes, where: str) -> None:
-    """Raises ImageError where the checksum of a file's pixels is wrong: Pillow reads over it."""
-    for name, content, checksum in _chunks(data):
-        if name == b"IDAT" and zlib.crc32(content, zlib.crc32(name)) != checksum:
-            raise ImageError(f"{where}: the image is damaged: the checksum of its pixels is wrong")
+    def check_checksums(self, where: str) -> None:
+        """Raises ImageError where the checksum of the pixels is wrong: Pillow reads over it."""
+        for name, content, checksum in self._contents:
+            if name == b"IDAT" and zlib.crc32(content, _CRC_OF_IDAT) != checksum:
+                raise ImageError(f"{where}: the image is damaged: the checksum of its pixels is wrong")
 
+    def check_whole(self, where: str) -> None:
+        """Raises ImageError if the file, now decoded, holds fewer pixels than its header says.
 
-def check_whole(image: Image.Image, data: bytes, where: str) -> None:
-    """Raises ImageError if a file holds fewer pixels than its header says: Pillow then leaves the last rows at 0.
+        Pillow then leaves the last rows at 0.
+        """
+        rows = range(max(0, self.height - 2), self.height)
+        if not all(_is_filled(self, row) for row in rows) and self._num_bytes() < _expected_bytes(self._header()):
+            raise ImageError(f"{where}: the image is damaged: it holds fewer pixels than its header says")
 
-    Args:
-      image: the decoded file.
-      data: its bytes.
-      where: what to call the file in a message.
-    """
-    rows = range(max(0, image.height - 2), image.height)
-    if not all(_is_filled(image, row) for row in rows) and _num_bytes(data) < _expected_bytes(_header(data)):
-        raise ImageError(f"{where}: the image is damaged: it holds fewer pixels than its header says")
+    def _header(self) -> memoryview:
+        """Width and height, 4 bytes each; then, a byte each, depth, colour type, compression, filter and interlace."""
+        return next(content for name, content, _ in self._contents if name == b"IHDR")
+
+    def _num_bytes(self) -> int:
+        """Bytes of filtered pixels that the file holds."""
+        decoder, count = zlib.decompressobj(), 0
+        for name, content, _ in self._contents:
+            rest = content if name == b"IDAT" else b""
+            while rest and not decoder.eof:
+                count += len(decoder.decompress(rest, _PIECE_BYTES))
+                rest = decoder.unconsumed_tail
+        return count
 
 
 def _is_filled(image: Image.Image, row: int) -> bool:
@@ -82,22 +96,6 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
             return
         yield name, memoryview(data)[position + 8 : end], int.from_bytes(data[end : end + 4])
         position = end + 4
-
-
-def _header(data: bytes) -> memoryview:
-    """Width and height, 4 bytes each; then, a byte each, depth, colour type, compression, filter and interlace."""
-    return next(content for name, content, _ in _chunks(data) if name == b"IHDR")
-
-
-def _num_bytes(data: bytes) -> int:
-    """Bytes of filtered pixels that a file holds."""
-    decoder, count = zlib.decompressobj(), 0
-    for name, content, _ in _chunks(data):
-        rest = content if name == b"IDAT" else b""
-        while rest and not decoder.eof:
-            count += len(decoder.decompress(rest, _PIECE_BYTES))
-            rest = decoder.unconsumed_tail
-    return count
 
 
 def _expected_bytes(header: memoryview) -> int:
