@@ -32,7 +32,7 @@ class DataConfig:
     num_threads: int = 8
     """Threads, or processes, that read and decode images on each host."""
     workers: Literal["threads", "processes"] = "threads"
-    """processes are faster for images of 64 px, where threads wait for each other's Python; each takes about 100 MB."""
+    """processes are faster for images of 64 px, where threads wait for each other's Python; each takes about 50 MB."""
     cache_gib: float = 1.0
     """Memory for decoded images on each host, in GiB: those that fit are decoded once. 0 keeps none."""
     on_error: Literal["raise", "skip"] = "raise"

@@ -36,7 +36,7 @@ class KeptImages:
             return self[index][:, ::-1]
         return self._images.mirrored(index)
 
-    def fill(self, indices: list[int], flips: list[bool], rows: np.ndarray) -> list[int]:
+    def read_into(self, indices: list[int], flips: list[bool], rows: np.ndarray) -> list[int]:
         """Reads many images; see `flaxgan.data.source.BatchedImages`."""
         missing = []
         for row, (index, flip) in enumerate(zip(indices, flips, strict=True)):
@@ -50,7 +50,7 @@ class KeptImages:
         has_room = len(self._kept) < self._max_images  # What is to be kept is read as it is, and then flipped.
         read = np.empty((len(missing), *rows.shape[1:]), np.uint8)
         wanted = [flips[row] and not has_room for row in missing]
-        left = set(self._images.fill([indices[row] for row in missing], wanted, read))
+        left = set(self._images.read_into([indices[row] for row in missing], wanted, read))
         for place, row in enumerate(missing):
             if place not in left:
                 image = self._keep(indices[row], read[place])

@@ -57,11 +57,15 @@ class ProcessImages:
 
     The processes start when images are first asked for. They end with this one, however it ends: they wait for what it
     asks, and then find the connection closed.
+
+    Attributes:
+      started: the processes, once they have started.
     """
 
     def __init__(self, images: MirroredImages, num_processes: int):
         """Decodes with so many processes, as many batches at a time."""
         self._images, self._num_processes = images, num_processes
+        self.started: list[subprocess.Popen] = []
         self._lock = threading.Lock()
         self._idle: queue.SimpleQueue[_Line] | None = None
 
@@ -78,13 +82,13 @@ class ProcessImages:
         """The same, flipped left to right."""
         return self._images.mirrored(index)
 
-    def fill(self, indices: list[int], flips: list[bool], rows: np.ndarray) -> list[int]:
+    def read_into(self, indices: list[int], flips: list[bool], rows: np.ndarray) -> list[int]:
         """Reads many images, in one of the processes; see `flaxgan.data.source.BatchedImages`.
 
         Raises:
           ChildProcessError: if that process has ended.
         """
-        idle = self._started()
+        idle = self._lines()
         line = idle.get()
         try:
             shared = line.memory.rows(rows.shape)
@@ -97,14 +101,16 @@ class ProcessImages:
             idle.put(line)
         return left
 
-    def _started(self) -> "queue.SimpleQueue[_Line]":
+    def _lines(self) -> "queue.SimpleQueue[_Line]":
         with self._lock:
             if self._idle is None:
                 processes = [_start() for _ in range(self._num_processes)]
                 lines = [line for of_each in zip(*processes, strict=True) for line in of_each]
                 weakref.finalize(self, _end, lines)
-                for line in lines[: self._num_processes]:  # the first of each process
+                firsts = lines[: self._num_processes]  # of each process
+                for line in firsts:
                     line.connection.send(self._images)
+                self.started = [line.process for line in firsts]
                 self._idle = queue.SimpleQueue()
                 for line in lines:
                     self._idle.put(line)

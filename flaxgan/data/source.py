@@ -31,7 +31,7 @@ class MirroredImages(Images, Protocol):
 class BatchedImages(Images, Protocol):
     """Images of which many are read at once faster than one by one."""
 
-    def fill(self, indices: list[int], flips: list[bool], rows: np.ndarray) -> list[int]:
+    def read_into(self, indices: list[int], flips: list[bool], rows: np.ndarray) -> list[int]:
         """Reads images into the rows of an array.
 
         Args:
@@ -111,7 +111,7 @@ class Source:
         images, labels = self.room(len(indices))
         for row, index in enumerate(indices):
             labels[row] = self.label(index)
-        left = self.images.fill(indices, flips, images) if self._is_batched else range(len(indices))
+        left = self.images.read_into(indices, flips, images) if self._is_batched else range(len(indices))
         for row in left:
             images[row], labels[row] = self.read(indices[row], mirrored=flips[row])
         return images, labels
