@@ -24,13 +24,18 @@ LINES = 2
 
 _END_SECONDS = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ELSE = "data.workers='threads' needs none"
 
 
 class _Memory:
-    """Memory that two processes share, as long as one of them lives; it grows with what is asked of it."""
+    """Memory that two processes share, as long as one of them lives; it grows with what is asked of it.
+
+    Attributes:
+      descriptor: of the open file behind it.
+    """
 
     def __init__(self, descriptor: int):
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._map: mmap.mmap | None = None
         weakref.finalize(self, os.close, descriptor)
 
@@ -38,9 +43,9 @@ class _Memory:
         """The memory as images of a shape, uint8 [N, H, W, C]."""
         num_bytes = math.prod(shape)
         if self._map is None or len(self._map) < num_bytes:
-            if os.fstat(self._descriptor).st_size < num_bytes:
-                os.ftruncate(self._descriptor, num_bytes)
-            self._map = mmap.mmap(self._descriptor, num_bytes)
+            if os.fstat(self.descriptor).st_size < num_bytes:
+                os.ftruncate(self.descriptor, num_bytes)
+            self._map = mmap.mmap(self.descriptor, num_bytes)
         return np.frombuffer(self._map, np.uint8, num_bytes).reshape(shape)
 
 
@@ -86,7 +91,7 @@ class ProcessImages:
         """Reads many images, in one of the processes; see `flaxgan.data.source.BatchedImages`.
 
         Raises:
-          ChildProcessError: if that process has ended.
+          ChildProcessError: if that process has ended, or none can be started.
         """
         idle = self._lines()
         line = idle.get()
@@ -104,17 +109,26 @@ class ProcessImages:
     def _lines(self) -> "queue.SimpleQueue[_Line]":
         with self._lock:
             if self._idle is None:
-                processes = [_start() for _ in range(self._num_processes)]
-                lines = [line for of_each in zip(*processes, strict=True) for line in of_each]
-                weakref.finalize(self, _end, lines)
-                firsts = lines[: self._num_processes]  # of each process
-                for line in firsts:
-                    line.connection.send(self._images)
-                self.started = [line.process for line in firsts]
+                try:
+                    lines = self._start()
+                except OSError as error:
+                    raise ChildProcessError(
+                        f"processes that decode images cannot be started ({error}); {_ELSE}"
+                    ) from error
                 self._idle = queue.SimpleQueue()
                 for line in lines:
                     self._idle.put(line)
             return self._idle
+
+    def _start(self) -> list[_Line]:
+        """The lines to all processes, the first to each of them before the second ones."""
+        processes = [_start() for _ in range(self._num_processes)]
+        lines = [line for of_each in zip(*processes, strict=True) for line in of_each]
+        weakref.finalize(self, _end, lines)
+        self.started = [process for (process, _, _), *_ in processes]
+        for line in lines[: self._num_processes]:
+            line.connection.send(self._images)
+        return lines
 
 
 def spread(source: Source, num_processes: int) -> Source:
@@ -176,8 +190,9 @@ def _read(images: MirroredImages, indices: list[int], flips: list[bool], rows: n
 def _start() -> list[_Line]:
     """Starts a process."""
     pairs = [socket.socketpair() for _ in range(LINES)]
-    memories = [_shared_file() for _ in range(LINES)]
-    descriptors = [(theirs.fileno(), memory) for (_, theirs), memory in zip(pairs, memories, strict=True)]
+    connections = [Connection(ours.detach()) for ours, _ in pairs]
+    memories = [_Memory(_shared_file()) for _ in range(LINES)]
+    descriptors = [(theirs.fileno(), memory.descriptor) for (_, theirs), memory in zip(pairs, memories, strict=True)]
     command = f"from flaxgan.data import processes; processes.serve(*{descriptors})"
     # They stop when they are left alone, and not when a terminal or a scheduler signals all processes of a run: the run
     # may still need a batch to end well. A new process begins with the signals that its maker has blocked.
@@ -194,8 +209,7 @@ def _start() -> list[_Line]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for _, theirs in pairs:
             theirs.close()
-    connections = [Connection(ours.detach()) for ours, _ in pairs]
-    return [_Line(process, *line) for line in zip(connections, map(_Memory, memories), strict=True)]
+    return [_Line(process, *line) for line in zip(connections, memories, strict=True)]
 
 
 def _shared_file() -> int:
@@ -221,6 +235,10 @@ def _ended(process: subprocess.Popen) -> str:
     try:
         code = process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:
-        return "a process that decodes images does not answer; data.workers='threads' needs none"
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"has ended with exit code {code}"
-    return f"a process that decodes images {how}; the memory of the host may be full. data.workers='threads' needs none"
+        return f"a process that decodes images does not answer; {_ELSE}"
+    if code >= 0:
+        return (
+            f"a process that decodes images has ended with exit code {code}; what it has printed may say why. {_ELSE}"
+        )
+    why = "; the host's memory may be full" if code == -signal.SIGKILL else ""
+    return f"a process that decodes images was killed by {signal.Signals(-code).name}{why}. {_ELSE}"

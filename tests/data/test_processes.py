@@ -87,18 +87,35 @@ def test_what_lies_in_memory_stays_here():
     assert processes.spread(digits, 2) is digits
 
 
-def test_one_that_is_killed_is_named(source):
-    spread = processes.spread(source, 1)
+def _take_until_it_ends(spread: Source, how: str) -> None:
     batches = pipeline.batches(spread, num_threads=1, **BATCH)
-    next(batches)
-    (process,) = spread.images.started
-    process.kill()
-    with pytest.raises(
-        ChildProcessError, match="was killed by SIGKILL; the memory of the host may be full. data.workers"
-    ):
+    with pytest.raises(ChildProcessError, match=how):
         for _ in range(20):
             next(batches)
     batches.close()
+
+
+def test_one_that_is_killed_is_named(source):
+    spread = processes.spread(source, 1)
+    _take(spread, 1)
+    (process,) = spread.images.started
+    process.kill()
+    _take_until_it_ends(
+        spread, "was killed by SIGKILL; the host's memory may be full. data.workers='threads' needs none"
+    )
+
+
+def test_those_that_cannot_be_started_are_named(source, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    _take_until_it_ends(
+        processes.spread(source, 1), r"cannot be started \(.*/no/such/python'\); data.workers='threads'"
+    )
+
+
+def test_one_that_ends_by_itself_is_named(source, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    how = "has ended with exit code 1; what it has printed may say why|cannot be started"  # whichever is seen first
+    _take_until_it_ends(processes.spread(source, 1), how)
 
 
 def test_signals_for_all_processes_of_a_run_do_not_end_them(source):
