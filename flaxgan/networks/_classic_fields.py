@@ -4,8 +4,8 @@ import jax
 
 from flaxgan.networks import _checks as checks
 from flaxgan.nn.generator_norm import NORMS
-from flaxgan.nn.linear import SpectralNorm
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.layers import SpectralNorm
+from flaxgan.nn.norm_config import NormChoice
 from flaxgan.nn.pyramid import base_grid
 
 DTYPES = ("float32", "bfloat16")

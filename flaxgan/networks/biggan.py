@@ -7,17 +7,17 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from flaxgan.networks import _big_plan as plan
+from flaxgan.networks import _biggan_plan
 from flaxgan.networks import _checks as checks
 from flaxgan.networks import _classic_fields as fields
 from flaxgan.nn import pyramid
-from flaxgan.nn.big_blocks import RATIO, VectorNormChoice
-from flaxgan.nn.big_networks import Discriminator, GeneratorBody
+from flaxgan.nn.biggan_blocks import RATIO, VectorNormChoice
+from flaxgan.nn.biggan_networks import Discriminator, GeneratorBody
 from flaxgan.nn.generator_norm import Condition
-from flaxgan.nn.linear import Embed, SpectralNorm
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.layers import Embed, SpectralNorm
+from flaxgan.nn.norm_config import NormChoice
 from flaxgan.nn.residual import INITIALIZERS, kernel_init
-from flaxgan.ops.labels import label_vectors
+from flaxgan.ops.one_hot import label_vectors
 from flaxgan.types import Gan
 
 G_NORMS = ("conditional", "self_modulated", "batch")
@@ -177,8 +177,8 @@ def build(
 
     image_shape = tuple(image_shape)
     hierarchical = _checked_hierarchical(hierarchical, g_norm, num_classes=num_classes, shared_dim=shared_dim)
-    g_widths = plan.generator_channels(image_shape, g_channels, g_multipliers)
-    d_widths = plan.discriminator_channels(image_shape, d_channels, d_multipliers)
+    g_widths = _biggan_plan.generator_channels(image_shape, g_channels, g_multipliers)
+    d_widths = _biggan_plan.discriminator_channels(image_shape, d_channels, d_multipliers)
     if deep:
         shares = hierarchical or g_norm != "conditional"
         checks.require(shares, "hierarchical", hierarchical, "None or True, and shared_dim above 0, in BigGAN-deep")
@@ -197,23 +197,23 @@ def build(
         norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden)
     default_px = _ATTENTION_PX if pyramid.resolution(image_shape[:2]) > _ATTENTION_PX else 0
     both = {"initializer": initializer, "dtype": fields.compute_dtype(dtype)}
-    g_outputs = plan.generator_outputs(image_shape)
+    g_outputs = _biggan_plan.generator_outputs(image_shape)
     body = GeneratorBody(
         image_shape,
         g_widths,
         norm,
-        plan.attention_blocks(g_outputs, default_px=default_px, g_attention_px=g_attention_px),
+        _biggan_plan.attention_blocks(g_outputs, default_px=default_px, g_attention_px=g_attention_px),
         depth=g_depth if deep else 0,
         spectral=spectral if g_spectral else None,
         **both,
     )
-    d_outputs = plan.discriminator_outputs(image_shape, len(d_widths) - deep)
+    d_outputs = _biggan_plan.discriminator_outputs(image_shape, len(d_widths) - deep)
     discriminator = Discriminator(
         image_shape,
         d_widths,
-        plan.downsamples(image_shape),
+        _biggan_plan.downsamples(image_shape),
         num_classes,
-        plan.attention_blocks(d_outputs, default_px=default_px, d_attention_px=d_attention_px),
+        _biggan_plan.attention_blocks(d_outputs, default_px=default_px, d_attention_px=d_attention_px),
         hidden_channels=None if d_wide or deep else (image_shape[2], *d_widths[:-1]),
         activated_shortcut=d_activated_shortcut,
         depth=d_depth if deep else 0,

@@ -19,8 +19,8 @@ from flaxgan.networks import _checks as checks
 from flaxgan.networks import _classic_fields as fields
 from flaxgan.networks import dcgan
 from flaxgan.nn.generator_norm import Condition
-from flaxgan.nn.linear import Conv, Dense
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.layers import Conv, Dense
+from flaxgan.nn.norm_config import NormChoice
 from flaxgan.nn.precision import at_least_float32
 from flaxgan.types import DiscriminatorOutput, Gan
 

@@ -4,11 +4,11 @@ Reference: Karras et al. 2018, "Progressive Growing of GANs for Improved Quality
 """
 
 from flaxgan.networks import _checks as checks
-from flaxgan.networks import _growing_fields as fields
+from flaxgan.networks import _progressive_fields
 from flaxgan.nn import precision, pyramid
-from flaxgan.nn.growing_discriminator import LABEL_FORMS, GrowingDiscriminator
-from flaxgan.nn.growing_generator import NORMS, OUTPUTS, GrowingGenerator, PixelNorm
 from flaxgan.nn.he import INITIALIZERS
+from flaxgan.nn.pggan_discriminator import LABEL_FORMS, GrowingDiscriminator
+from flaxgan.nn.pggan_generator import NORMS, OUTPUTS, GrowingGenerator, PixelNorm
 from flaxgan.types import Gan
 
 
@@ -98,14 +98,14 @@ def build(
         "low_precision_resolutions": low_precision_resolutions,
         "remat": remat,
     }
-    fields.check_pyramid(**both)
+    _progressive_fields.check_pyramid(**both)
     stddev = {
         "mbstd_averaging": mbstd_averaging,
         "mbstd_group_size": mbstd_group_size,
         "mbstd_num_channels": mbstd_num_channels,
         "mbstd_by_class": mbstd_by_class,
     }
-    fields.check_stddev(fields.base_channels(**both), num_classes, **stddev)
+    _progressive_fields.check_stddev(_progressive_fields.base_channels(**both), num_classes, **stddev)
     is_local = g_norm == "local_response"
     norm = PixelNorm("local_response", lrn_size, lrn_alpha, lrn_beta, lrn_k) if is_local else PixelNorm(g_norm)
     discriminator = GrowingDiscriminator(

@@ -12,8 +12,8 @@ from flax import linen as nn
 
 from flaxgan.networks import _checks as checks
 from flaxgan.networks import _classic_fields as fields
-from flaxgan.nn.linear import Conv, Dense, SpectralNorm
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.layers import Conv, Dense, SpectralNorm
+from flaxgan.nn.norm_config import NormChoice
 from flaxgan.nn.precision import at_least_float32
 from flaxgan.nn.projection import ProjectionHead
 from flaxgan.nn.residual import INITIALIZERS, DiscriminatorBlock, GeneratorBlock, kernel_init

@@ -6,12 +6,12 @@ Reference: Zhang et al. 2019, "Self-Attention Generative Adversarial Networks".
 import jax
 from flax import linen as nn
 
-from flaxgan.networks import _big_plan as plan
+from flaxgan.networks import _biggan_plan
 from flaxgan.networks import _checks as checks
 from flaxgan.networks import _classic_fields as fields
 from flaxgan.nn import pyramid
-from flaxgan.nn.big_networks import Discriminator, GeneratorBody
-from flaxgan.nn.linear import SpectralNorm
+from flaxgan.nn.biggan_networks import Discriminator, GeneratorBody
+from flaxgan.nn.layers import SpectralNorm
 from flaxgan.nn.residual import INITIALIZERS
 from flaxgan.ops.upsampling import UPSAMPLINGS
 from flaxgan.types import Gan
@@ -125,24 +125,24 @@ def build(
     norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=g_normalization)
     default_px = min(_ATTENTION_PX, pyramid.resolution(image_shape[:2]) // 2)
     both = {"initializer": initializer, "dtype": fields.compute_dtype(dtype)}
-    g_outputs = plan.generator_outputs(image_shape)
+    g_outputs = _biggan_plan.generator_outputs(image_shape)
     body = GeneratorBody(
         image_shape,
-        plan.generator_channels(image_shape, g_channels, g_multipliers),
+        _biggan_plan.generator_channels(image_shape, g_channels, g_multipliers),
         norm,
-        plan.attention_blocks(g_outputs, default_px=default_px, only_first=True, g_attention_px=g_attention_px),
+        _biggan_plan.attention_blocks(g_outputs, default_px=default_px, only_first=True, g_attention_px=g_attention_px),
         upsampling,
         spectral=g_normalization,
         **both,
     )
-    d_widths = plan.discriminator_channels(image_shape, d_channels, d_multipliers)
-    d_outputs = plan.discriminator_outputs(image_shape, len(d_widths))
+    d_widths = _biggan_plan.discriminator_channels(image_shape, d_channels, d_multipliers)
+    d_outputs = _biggan_plan.discriminator_outputs(image_shape, len(d_widths))
     discriminator = Discriminator(
         image_shape,
         d_widths,
-        plan.downsamples(image_shape),
+        _biggan_plan.downsamples(image_shape),
         fields.checked_projection(projection, num_classes),
-        plan.attention_blocks(d_outputs, default_px=default_px, only_first=True, d_attention_px=d_attention_px),
+        _biggan_plan.attention_blocks(d_outputs, default_px=default_px, only_first=True, d_attention_px=d_attention_px),
         hidden_channels=None if d_wide else (d_widths[0], *d_widths[:-1]),
         activated_shortcut=d_activated_shortcut,
         spectral=d_normalization,

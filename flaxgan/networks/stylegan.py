@@ -6,13 +6,12 @@ Reference: Karras et al. 2019, "A Style-Based Generator Architecture for Generat
 import jax
 
 from flaxgan.networks import _checks as checks
-from flaxgan.networks import _growing_fields as fields
-from flaxgan.networks import stylegan2
+from flaxgan.networks import _progressive_fields, stylegan2
 from flaxgan.nn import precision, pyramid
 from flaxgan.nn.adain_synthesis import AdaINSynthesis
-from flaxgan.nn.growing_discriminator import GrowingDiscriminator
 from flaxgan.nn.he import INITIALIZERS
 from flaxgan.nn.joint_mapping import JointMappingNetwork
+from flaxgan.nn.pggan_discriminator import GrowingDiscriminator
 from flaxgan.nn.style_layers import NOISE_MODES
 from flaxgan.types import Gan
 
@@ -150,20 +149,20 @@ def build(
         "image_shape": tuple(image_shape),
         "channel_base": channel_base,
         "channel_max": channel_max,
-        "blur_filter": fields.checked_filter(blur_filter),
+        "blur_filter": _progressive_fields.checked_filter(blur_filter),
         "initializer": initializer,
         "dtype": dtype,
         "low_precision_resolutions": low_precision_resolutions,
         "remat": remat,
     }
-    fields.check_pyramid(num_classes=num_classes, **both)
+    _progressive_fields.check_pyramid(num_classes=num_classes, **both)
     stddev = {
         "mbstd_averaging": mbstd_averaging,
         "mbstd_group_size": mbstd_group_size,
         "mbstd_num_channels": mbstd_num_channels,
         "mbstd_by_class": mbstd_by_class,
     }
-    fields.check_stddev(fields.base_channels(**both), num_classes, **stddev)
+    _progressive_fields.check_stddev(_progressive_fields.base_channels(**both), num_classes, **stddev)
     synthesis = AdaINSynthesis(use_noise=use_noise, instance_norm_eps=instance_norm_eps, **both)
     mapping = JointMappingNetwork(
         z_dim,

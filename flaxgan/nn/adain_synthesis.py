@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from flaxgan.nn import growing, precision, pyramid
+from flaxgan.nn import precision, progressive, pyramid
 from flaxgan.nn.equalized import fir_filter
 from flaxgan.nn.he import HeConv, HeDense, lrelu_gain
 from flaxgan.nn.style_layers import NOISE_MODES
 from flaxgan.ops.bias_act import bias_act
-from flaxgan.ops.growing import blend, nearest_upsample
 from flaxgan.ops.instance_norm import adaptive_instance_norm
+from flaxgan.ops.resampling import blend, nearest_upsample
 from flaxgan.ops.upfirdn import filter2d
 
 LAYERS_PER_GRID = 2
@@ -80,10 +80,10 @@ class AdaINSynthesis(nn.Module):
         if ws.ndim != 3 or ws.shape[1] != self.num_ws:
             raise ValueError(f"ws: found shape {ws.shape}, allowed: [N, {self.num_ws}, D]")
         grids = pyramid.grids(*self.image_shape[:2])
-        stage = growing.stage_index(stage, grids)
+        stage = progressive.stage_index(stage, grids)
         # noise_mode, the third argument after self, is a string and not an array: static to jax.checkpoint.
         block_class = nn.remat(AdaINBlock, static_argnums=(3,)) if self.remat else AdaINBlock
-        low = growing.low_grids(grids, self.low_precision_resolutions)
+        low = progressive.low_grids(grids, self.low_precision_resolutions)
         x, image, before = None, None, None
         for index, grid in enumerate(grids[: stage + 1]):
             dtype = precision.block_dtype(self.dtype, is_low=pyramid.resolution(grid) in low)
@@ -98,9 +98,9 @@ class AdaINSynthesis(nn.Module):
                 name=f"b{pyramid.resolution(grid)}",
             )
             x = block(x, ws[:, LAYERS_PER_GRID * index : LAYERS_PER_GRID * (index + 1)], noise_mode)
-            if growing.shows_image(index, stage, alpha) or self.is_initializing():
+            if progressive.shows_image(index, stage, alpha) or self.is_initializing():
                 before, image = image, precision.at_least_float32(self._to_rgb(grid, dtype)(x))
-        if growing.is_fading(stage, alpha):
+        if progressive.is_fading(stage, alpha):
             image = blend(nearest_upsample(before), image, alpha)
         return image
 

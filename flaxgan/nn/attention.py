@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from flaxgan.nn.linear import XAVIER, ZEROS, Conv, Initializer, SpectralNorm
+from flaxgan.nn.layers import XAVIER, ZEROS, Conv, Initializer, SpectralNorm
 from flaxgan.nn.precision import at_least_float32
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 from flax import linen as nn
 
-from flaxgan.nn.linear import Embed, SpectralNorm
+from flaxgan.nn.layers import Embed, SpectralNorm
 from flaxgan.nn.norms import BatchNorm, ConditionalBatchNorm, SampleNorm, SelfModulatedBatchNorm
 from flaxgan.nn.precision import at_least_float32
 

@@ -7,8 +7,8 @@ from flax import linen as nn
 from flaxgan.nn.he import HeDense, lrelu_gain
 from flaxgan.nn.mapping import MappingNetwork, checked_latents
 from flaxgan.ops.bias_act import bias_act
-from flaxgan.ops.labels import label_vectors
-from flaxgan.ops.norm import normalize_2nd_moment
+from flaxgan.ops.one_hot import label_vectors
+from flaxgan.ops.pixel_norm import normalize_2nd_moment
 
 
 class JointMappingNetwork(MappingNetwork):

@@ -6,8 +6,8 @@ from flax import linen as nn
 
 from flaxgan.nn.equalized import FullyConnected
 from flaxgan.nn.precision import at_least_float32
-from flaxgan.ops.labels import label_vectors
-from flaxgan.ops.norm import normalize_2nd_moment
+from flaxgan.ops.one_hot import label_vectors
+from flaxgan.ops.pixel_norm import normalize_2nd_moment
 
 
 class MappingNetwork(nn.Module):

@@ -6,14 +6,14 @@ global one, whatever devices it lies on. In evaluation mode it normalizes with t
 or float64 if x is; the result has x's dtype.
 
 A call in training mode with the collection "batch_moments" mutable also leaves there the batch's own `mean` and `var`,
-in the tree of "batch_stats": `flaxgan.nn.standing` makes standing statistics of them.
+in the tree of "batch_stats": `flaxgan.nn.batch_moments` makes standing statistics of them.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from flaxgan.nn.linear import ZEROS, Dense, Embed, Initializer, SpectralNorm
+from flaxgan.nn.layers import ZEROS, Dense, Embed, Initializer, SpectralNorm
 from flaxgan.nn.precision import at_least_float32
 
 ONES = nn.initializers.ones

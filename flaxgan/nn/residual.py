@@ -7,9 +7,9 @@ import jax
 from flax import linen as nn
 
 from flaxgan.nn.generator_norm import Condition
-from flaxgan.nn.linear import XAVIER, Conv, Initializer, SpectralNorm
-from flaxgan.nn.norm_choice import NormChoice
-from flaxgan.ops.growing import box_downsample
+from flaxgan.nn.layers import XAVIER, Conv, Initializer, SpectralNorm
+from flaxgan.nn.norm_config import NormChoice
+from flaxgan.ops.resampling import box_downsample
 from flaxgan.ops.upsampling import upsample
 
 NORMAL = nn.initializers.normal(0.02)

@@ -8,8 +8,8 @@ from flax import linen as nn
 from flaxgan.nn import precision, pyramid
 from flaxgan.nn.equalized import EqualizedConv, FullyConnected, fir_filter
 from flaxgan.nn.mapping import MappingNetwork
-from flaxgan.ops.labels import label_vectors
 from flaxgan.ops.minibatch_stddev import class_minibatch_stddev, minibatch_stddev
+from flaxgan.ops.one_hot import label_vectors
 from flaxgan.ops.upfirdn import downsample2d
 from flaxgan.types import DiscriminatorOutput
 

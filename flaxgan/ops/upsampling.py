@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from flaxgan.ops.growing import nearest_upsample
+from flaxgan.ops.resampling import nearest_upsample
 
 UPSAMPLINGS = ("nearest", "bilinear", "zeros")
 

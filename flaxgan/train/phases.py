@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import optax
 
 from flaxgan import prng
-from flaxgan.ops.growing import box_downsample, fade_reals
 from flaxgan.ops.image import to_float
+from flaxgan.ops.resampling import box_downsample, fade_reals
 from flaxgan.train import inputs as drawing
 from flaxgan.train import optim, terms
 from flaxgan.train.inputs import PhaseInputs

@@ -10,8 +10,8 @@ from jax.sharding import Mesh
 from PIL import Image
 
 from flaxgan import prng
-from flaxgan.ops.growing import nearest_upsample
 from flaxgan.ops.image import to_uint8
+from flaxgan.ops.resampling import nearest_upsample
 from flaxgan.train import devices
 from flaxgan.train.files import naming
 from flaxgan.train.inputs import LabelSampler

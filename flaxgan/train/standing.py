@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from flaxgan import prng
-from flaxgan.nn.standing import standing_statistics
+from flaxgan.nn.batch_moments import standing_statistics
 from flaxgan.train.inputs import LabelSampler
 from flaxgan.train.state import Average
 from flaxgan.types import Gan

@@ -10,7 +10,7 @@ from derivatives import program
 from growing_networks import filled, only, run
 
 from flaxgan.nn.adain_synthesis import AdaINSynthesis, StyledLayer
-from flaxgan.ops.growing import nearest_upsample
+from flaxgan.ops.resampling import nearest_upsample
 
 NETWORK = AdaINSynthesis((16, 24, 3), channel_base=64, channel_max=6)
 WS = np.random.default_rng(1).normal(size=(3, 6, 5)).astype(np.float32)

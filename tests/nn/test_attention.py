@@ -7,7 +7,7 @@ import pytest
 from derivatives import check_derivatives, program
 
 from flaxgan.nn.attention import SelfAttention
-from flaxgan.nn.linear import SpectralNorm
+from flaxgan.nn.layers import SpectralNorm
 
 
 def _normal(*shape):

@@ -7,7 +7,7 @@ import pytest
 from derivatives import program
 
 from flaxgan.nn.generator_norm import NORMS, ClassModulatedLatent, Condition, GeneratorNorm
-from flaxgan.nn.linear import SpectralNorm
+from flaxgan.nn.layers import SpectralNorm
 from flaxgan.nn.norms import BatchNorm, ConditionalBatchNorm, SampleNorm, SelfModulatedBatchNorm
 
 X = np.random.default_rng(0).normal(size=(3, 4, 5, 2)).astype(np.float32)

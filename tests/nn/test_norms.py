@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from derivatives import check_derivatives, program
 
-from flaxgan.nn.linear import SpectralNorm
+from flaxgan.nn.layers import SpectralNorm
 from flaxgan.nn.norms import (
     BatchNorm,
     ConditionalBatchNorm,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from derivatives import program
 
-from flaxgan.nn.linear import SpectralNorm
+from flaxgan.nn.layers import SpectralNorm
 from flaxgan.nn.projection import ProjectionHead
 
 FEATURES = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)

@@ -9,8 +9,8 @@ import pytest
 from derivatives import program
 
 from flaxgan.nn.generator_norm import Condition
-from flaxgan.nn.linear import SpectralNorm
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.layers import SpectralNorm
+from flaxgan.nn.norm_config import NormChoice
 from flaxgan.nn.residual import INITIALIZERS, DiscriminatorBlock, GeneratorBlock, kernel_init
 from flaxgan.ops.upsampling import UPSAMPLINGS, upsample
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flaxgan.ops.labels import label_vectors
+from flaxgan.ops.one_hot import label_vectors
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.uint8])

@@ -7,7 +7,7 @@ import pytest
 from derivatives import check_derivatives, program
 
 from flaxgan.ops.lrn import local_response_norm
-from flaxgan.ops.norm import normalize_2nd_moment
+from flaxgan.ops.pixel_norm import normalize_2nd_moment
 
 
 def _activations(*shape):

@@ -7,9 +7,9 @@ from flax import linen as nn
 from goldens import Case, Suite, nchw, nhwc, run_as_program
 from layer_calls import AJBROCK, STUDIOGAN, ajbrock_changes, ajbrock_vectors, compare_calls
 
+from flaxgan.nn.batch_moments import standing_statistics
 from flaxgan.nn.generator_norm import ClassModulatedLatent
 from flaxgan.nn.norms import BatchNorm, ConditionalBatchNorm, LinearConditionalBatchNorm, SelfModulatedBatchNorm
-from flaxgan.nn.standing import standing_statistics
 
 # Names of (scale, bias, mean, var) in the state_dicts.
 TORCH = ("weight", "bias", "running_mean", "running_var")

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from goldens import Case, nchw, nhwc, run_as_program
 
-from flaxgan.ops.growing import box_downsample, nearest_upsample
+from flaxgan.ops.resampling import box_downsample, nearest_upsample
 from flaxgan.types import DiscriminatorOutput
 
 INPUTS = ("sd/*", "z", "w", "labels", "x", "cot_img", "cot_score")

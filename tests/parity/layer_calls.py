@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from goldens import Case, run_as_program
 
-from flaxgan.nn.linear import SpectralNorm
+from flaxgan.nn.layers import SpectralNorm
 from flaxgan.ops.spectral_norm import spectral_sigma
 
 AJBROCK = SpectralNorm(eps=1e-6, eval_iterates=True)

@@ -13,8 +13,8 @@ from layer_calls import compare_calls
 
 from flaxgan.nn.attention import SelfAttention
 from flaxgan.nn.generator_norm import Condition
-from flaxgan.nn.linear import Conv, ConvTranspose, Dense, SpectralNorm
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.layers import Conv, ConvTranspose, Dense, SpectralNorm
+from flaxgan.nn.norm_config import NormChoice
 from flaxgan.nn.residual import DiscriminatorBlock, GeneratorBlock
 from flaxgan.ops.spectral_norm import power_iteration, spectral_sigma
 

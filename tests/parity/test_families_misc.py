@@ -12,7 +12,7 @@ from flaxgan.config import Config, GrowthConfig
 from flaxgan.losses import adversarial, regularizers
 from flaxgan.nn.norms import SelfModulatedBatchNorm
 from flaxgan.ops.gdrop import generalized_dropout
-from flaxgan.ops.growing import fade_reals
+from flaxgan.ops.resampling import fade_reals
 from flaxgan.train import growth
 from flaxgan.train.schedules import rampup_factor
 from flaxgan.types import Gan

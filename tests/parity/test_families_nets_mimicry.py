@@ -11,8 +11,8 @@ from layer_calls import compare_calls
 from torch_networks import BatchNorm, Layer, conv, dense, to_map
 
 from flaxgan.networks import resnet
-from flaxgan.nn.linear import SpectralNorm
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.layers import SpectralNorm
+from flaxgan.nn.norm_config import NormChoice
 
 suite = Suite(__name__, float32=2e-4, float64=5e-7)
 

@@ -12,10 +12,9 @@ from goldens import Case, Suite, run_as_program
 from layer_calls import STUDIOGAN, compare_calls
 from torch_networks import State, dense
 
-from flaxgan.networks import _big_plan as plan
-from flaxgan.networks import biggan
-from flaxgan.nn.big_blocks import VectorNormChoice
-from flaxgan.nn.big_networks import Discriminator, GeneratorBody
+from flaxgan.networks import _biggan_plan, biggan
+from flaxgan.nn.biggan_blocks import VectorNormChoice
+from flaxgan.nn.biggan_networks import Discriminator, GeneratorBody
 
 ATTENTION = {"conv1x1_theta": "theta", "conv1x1_phi": "phi", "conv1x1_g": "g", "conv1x1_attn": "o"}
 CONVOLUTIONS = {"conv2d0": "shortcut", **{f"conv2d{i}": f"conv{i}" for i in range(1, 5)}}
@@ -34,7 +33,7 @@ def test_golden(case_id, record_property):
 def run_generator(case: Case):
     state, cfg = case.inputs("sd/"), case.option("cfg")
     _, pixels, *size = case.arrays["train/out"].shape
-    doublings = len(plan.generator_outputs((*size, pixels)))
+    doublings = len(_biggan_plan.generator_outputs((*size, pixels)))
     paths, depth = _paths(state, doublings)
     first = state["linear0.bias"].size * 4**doublings // (size[0] * size[1])
     body = GeneratorBody(
@@ -69,7 +68,7 @@ def run_discriminator(case: Case):
     state, cfg, x = case.inputs("sd/"), case.option("cfg"), case.input("in/x")
     image_shape = (*x.shape[2:], x.shape[1])
     is_deep = "input_conv.bias" in state
-    groups = len(plan.discriminator_channels(image_shape, 1, None)) - is_deep
+    groups = len(_biggan_plan.discriminator_channels(image_shape, 1, None)) - is_deep
     paths, depth = _paths(state, groups)
     stem = [state["input_conv.bias"].size] if is_deep else []
     parts = [SpectralLayer("linear1", "head/linear", dense), embedding("embedding", "head/embed")]
@@ -81,7 +80,7 @@ def run_discriminator(case: Case):
         discriminator = Discriminator(
             image_shape,
             (*stem, *_channels(state, paths, depth)),
-            plan.downsamples(image_shape),
+            _biggan_plan.downsamples(image_shape),
             cfg["ncls"],
             _attention(paths),
             activated_shortcut=activated_shortcut,

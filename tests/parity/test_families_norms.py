@@ -13,7 +13,7 @@ from goldens import Case, Suite, nchw, nhwc, run_as_program
 from flaxgan.nn.minibatch_discrimination import MinibatchDiscrimination
 from flaxgan.ops.lrn import local_response_norm
 from flaxgan.ops.minibatch_stddev import averaged_minibatch_stddev, minibatch_stddev
-from flaxgan.ops.norm import normalize_2nd_moment
+from flaxgan.ops.pixel_norm import normalize_2nd_moment
 
 suite = Suite(__name__, float32=2e-5, float64=5e-7, shared_cases=["common"])
 batch_norm_kinds.register(suite)

@@ -16,7 +16,7 @@ import pytest
 from goldens import Case, Suite, hwio, nchw, nhwc, run_as_program
 
 from flaxgan.networks import pggan
-from flaxgan.ops.growing import box_downsample
+from flaxgan.ops.resampling import box_downsample
 from flaxgan.types import Gan
 
 suite = Suite(__name__, float32=2e-4, float64=1e-6)

@@ -10,7 +10,7 @@ import pytest
 from flax import linen as nn
 from goldens import Case, Suite, run_as_program
 
-from flaxgan.nn.linear import SpectralNorm, spectrally_normalized
+from flaxgan.nn.layers import SpectralNorm, spectrally_normalized
 from flaxgan.ops.spectral_norm import power_iteration, power_iterations, spectral_sigma
 
 suite = Suite(__name__, float32=2e-5, float64=5e-7)

@@ -10,7 +10,7 @@ from flaxgan.ops.bias_act import ACTIVATIONS, bias_act
 from flaxgan.ops.conv import conv2d_resample, conv2d_resample_reference
 from flaxgan.ops.minibatch_stddev import minibatch_stddev
 from flaxgan.ops.modulated_conv import modulated_conv, modulated_conv_reference
-from flaxgan.ops.norm import normalize_2nd_moment
+from flaxgan.ops.pixel_norm import normalize_2nd_moment
 from flaxgan.ops.upfirdn import downsample2d, filter2d, setup_filter, upfirdn2d, upsample2d
 
 suite = Suite(__name__, float32=1e-5, float64=5e-7)

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from flaxgan.nn.generator_norm import Condition
-from flaxgan.nn.linear import Conv, SpectralNorm
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.layers import Conv, SpectralNorm
+from flaxgan.nn.norm_config import NormChoice
 from flaxgan.nn.norms import LinearConditionalBatchNorm
 from flaxgan.nn.residual import kernel_init
-from flaxgan.ops.growing import box_downsample
+from flaxgan.ops.resampling import box_downsample
 from flaxgan.ops.upsampling import upsample
 
 RATIO = 4  # Of the channels of a block of BigGAN-deep to those inside it.

@@ -8,7 +8,7 @@ import slow_reference
 from derivatives import program
 from flax.errors import ModifyScopeVariableError
 
-from flaxgan.nn.linear import Conv, ConvTranspose, Dense, Embed, SpectralNorm
+from flaxgan.nn.layers import Conv, ConvTranspose, Dense, Embed, SpectralNorm
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 

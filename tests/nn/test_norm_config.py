@@ -9,8 +9,8 @@ import pytest
 from flax import linen as nn
 
 from flaxgan.nn.generator_norm import NORMS
-from flaxgan.nn.linear import SpectralNorm
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.layers import SpectralNorm
+from flaxgan.nn.norm_config import NormChoice
 
 Z = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 LABELS = jnp.array([1, 0, 1])

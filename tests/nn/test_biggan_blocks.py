@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from derivatives import program
 
-from flaxgan.nn.big_blocks import DeepDiscriminatorBlock, DeepGeneratorBlock, VectorNorm, VectorNormChoice
+from flaxgan.nn.biggan_blocks import DeepDiscriminatorBlock, DeepGeneratorBlock, VectorNorm, VectorNormChoice
 from flaxgan.nn.generator_norm import Condition
-from flaxgan.nn.linear import SpectralNorm
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.layers import SpectralNorm
+from flaxgan.nn.norm_config import NormChoice
 
 KEY = jax.random.key(0)
 NOTHING = Condition()

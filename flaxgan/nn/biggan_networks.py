@@ -8,10 +8,10 @@ from flax import linen as nn
 
 from flaxgan.nn import pyramid
 from flaxgan.nn.attention import SelfAttention
-from flaxgan.nn.big_blocks import DeepDiscriminatorBlock, DeepGeneratorBlock, VectorNormChoice
+from flaxgan.nn.biggan_blocks import DeepDiscriminatorBlock, DeepGeneratorBlock, VectorNormChoice
 from flaxgan.nn.generator_norm import Condition
-from flaxgan.nn.linear import Conv, Dense, SpectralNorm
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.layers import Conv, Dense, SpectralNorm
+from flaxgan.nn.norm_config import NormChoice
 from flaxgan.nn.precision import at_least_float32
 from flaxgan.nn.projection import ProjectionHead
 from flaxgan.nn.residual import DiscriminatorBlock, GeneratorBlock, kernel_init

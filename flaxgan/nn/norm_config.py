@@ -5,7 +5,7 @@ import dataclasses
 import jax
 
 from flaxgan.nn.generator_norm import ClassModulatedLatent, Condition, GeneratorNorm
-from flaxgan.nn.linear import SpectralNorm
+from flaxgan.nn.layers import SpectralNorm
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,8 @@ import pytest
 from derivatives import program
 from flax import linen as nn
 
+from flaxgan.nn.batch_moments import standing_statistics
 from flaxgan.nn.norms import BatchNorm
-from flaxgan.nn.standing import standing_statistics
 
 
 class _Network(nn.Module):

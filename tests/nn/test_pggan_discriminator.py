@@ -9,8 +9,8 @@ import pytest
 from derivatives import program
 from growing_networks import filled, only, run
 
-from flaxgan.nn.growing_discriminator import GrowingDiscriminator, GrowingEpilogue
-from flaxgan.ops.growing import box_downsample
+from flaxgan.nn.pggan_discriminator import GrowingDiscriminator, GrowingEpilogue
+from flaxgan.ops.resampling import box_downsample
 
 NETWORK = GrowingDiscriminator(
     (16, 24, 3), channel_base=64, channel_max=6, mbstd_group_size=2, blur_filter=(1, 2, 1), num_classes=3

@@ -6,9 +6,9 @@ import numpy as np
 from derivatives import program
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from flaxgan.nn.big_networks import Discriminator, GeneratorBody
+from flaxgan.nn.biggan_networks import Discriminator, GeneratorBody
 from flaxgan.nn.generator_norm import Condition
-from flaxgan.nn.norm_choice import NormChoice
+from flaxgan.nn.norm_config import NormChoice
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)

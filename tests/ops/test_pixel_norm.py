@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from derivatives import check_derivatives, program
 
-from flaxgan.ops.norm import normalize_2nd_moment
+from flaxgan.ops.pixel_norm import normalize_2nd_moment
 
 
 def _vectors(*shape):

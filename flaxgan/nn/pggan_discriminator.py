@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from flaxgan.nn import growing, precision, pyramid
+from flaxgan.nn import precision, progressive, pyramid
 from flaxgan.nn.equalized import fir_filter
 from flaxgan.nn.he import HeConv, HeDense, lrelu_gain
 from flaxgan.nn.minibatch_discrimination import MinibatchDiscrimination
 from flaxgan.ops.bias_act import bias_act
-from flaxgan.ops.growing import blend, box_downsample
-from flaxgan.ops.labels import label_vectors
 from flaxgan.ops.minibatch_stddev import averaged_minibatch_stddev, class_minibatch_stddev, minibatch_stddev
+from flaxgan.ops.one_hot import label_vectors
+from flaxgan.ops.resampling import blend, box_downsample
 from flaxgan.ops.upfirdn import filter2d
 from flaxgan.types import DiscriminatorOutput
 
@@ -91,15 +91,15 @@ class GrowingDiscriminator(nn.Module):
         """
         del train
         grids = pyramid.grids(*self.image_shape[:2])
-        stage = growing.stage_index(stage, grids)
-        growing.require_stage_images(images, grids[stage], self.image_shape[2])
+        stage = progressive.stage_index(stage, grids)
+        progressive.require_stage_images(images, grids[stage], self.image_shape[2])
         block_class = nn.remat(GrowingDiscriminatorBlock) if self.remat else GrowingDiscriminatorBlock
-        low = growing.low_grids(grids, self.low_precision_resolutions)
+        low = progressive.low_grids(grids, self.low_precision_resolutions)
         x, image = None, images
         for index in range(stage, -1, -1):
             resolution = pyramid.resolution(grids[index])
             dtype = precision.block_dtype(self.dtype, is_low=resolution in low)
-            if growing.shows_image(index, stage, alpha) or self.is_initializing():
+            if progressive.shows_image(index, stage, alpha) or self.is_initializing():
                 entering = _lrelu(self._from_rgb(grids[index], dtype)(image))
                 # While initializing, inputs below the last stage exist but play no part.
                 x = entering if x is None else blend(entering, x.astype(entering.dtype), alpha)

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from flaxgan.nn.precision import at_least_float32
 from flaxgan.ops.conv import conv2d
-from flaxgan.ops.labels import label_vectors
+from flaxgan.ops.one_hot import label_vectors
 from flaxgan.ops.padding import pad_image
 from flaxgan.ops.resampling_conv import downsampling_conv, upsampling_conv
 from flaxgan.ops.spectral_norm import power_iteration, spectral_sigma

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from growing_networks import filled, only, run
 
-from flaxgan.nn.growing_generator import GrowingGenerator, PixelNorm
-from flaxgan.ops.growing import nearest_upsample
+from flaxgan.nn.pggan_generator import GrowingGenerator, PixelNorm
+from flaxgan.ops.resampling import nearest_upsample
 
 NETWORK = GrowingGenerator((16, 24, 3), channel_base=64, channel_max=6, num_classes=3)
 Z = np.random.default_rng(1).normal(size=(4, 5)).astype(np.float32)

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from flaxgan.nn import growing, precision, pyramid
+from flaxgan.nn import precision, progressive, pyramid
 from flaxgan.nn.he import HeConv, HeDense, lrelu_gain
 from flaxgan.ops.bias_act import bias_act
-from flaxgan.ops.growing import blend, nearest_upsample
-from flaxgan.ops.labels import label_vectors
 from flaxgan.ops.lrn import local_response_norm
-from flaxgan.ops.norm import normalize_2nd_moment
+from flaxgan.ops.one_hot import label_vectors
+from flaxgan.ops.pixel_norm import normalize_2nd_moment
+from flaxgan.ops.resampling import blend, nearest_upsample
 
 NORMS = ("pixel", "local_response", "none")
 OUTPUTS = ("linear", "tanh")
@@ -113,9 +113,9 @@ class GrowingGenerator(nn.Module):
         """
         del train
         grids = pyramid.grids(*self.image_shape[:2])
-        stage = growing.stage_index(stage, grids)
+        stage = progressive.stage_index(stage, grids)
         block_class = nn.remat(GrowingGeneratorBlock) if self.remat else GrowingGeneratorBlock
-        low = growing.low_grids(grids, self.low_precision_resolutions)
+        low = progressive.low_grids(grids, self.low_precision_resolutions)
         x, image, before = self._latents(z, labels), None, None
         for index, grid in enumerate(grids[: stage + 1]):
             dtype = precision.block_dtype(self.dtype, is_low=pyramid.resolution(grid) in low)
@@ -127,9 +127,9 @@ class GrowingGenerator(nn.Module):
                 dtype=dtype,
                 name=f"b{pyramid.resolution(grid)}",
             )(x)
-            if growing.shows_image(index, stage, alpha) or self.is_initializing():
+            if progressive.shows_image(index, stage, alpha) or self.is_initializing():
                 before, image = image, self._image(x, grid, dtype)
-        if growing.is_fading(stage, alpha):
+        if progressive.is_fading(stage, alpha):
             image = blend(nearest_upsample(before), image, alpha)
         return image
 
