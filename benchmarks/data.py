@@ -24,7 +24,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from flaxgan.data import kept, open_source, pipeline, processes
+from flaxgan.data import open_source
+from flaxgan.data.pipeline import batching, memory_cache, worker_processes
 from flaxgan.data.source import Source
 
 NUM_IMAGES = 512
@@ -80,7 +81,7 @@ def decoder(files: list[bytes], *, threads: int, seconds: float) -> float:
 
 def whole(source: Source, *, threads: int, seconds: float) -> float:
     """Batches as a run gets them; those that are ready when it starts to count are left out."""
-    batches = pipeline.batches(source, batch_size=BATCH_SIZE, seed=0, mirror=True, num_threads=threads)
+    batches = batching.batches(source, batch_size=BATCH_SIZE, seed=0, mirror=True, num_threads=threads)
     with contextlib.closing(batches):
         for _ in range(2 * threads + 1):
             next(batches)
@@ -96,8 +97,8 @@ def compare(size_px: int, kind: str, *, threads: int, seconds: float, rounds: in
             for index, data in enumerate(files):
                 archive.writestr(f"{index:05d}.{kind.lower()}", data)
         source = open_source("zip", path, resolution=size_px, channels=3)
-        spread, once = processes.spread(source, threads), kept.keep(source, 1.0)
-        lines = {"threads": processes.LINES * threads, "seconds": seconds}
+        spread, once = worker_processes.spread(source, threads), memory_cache.keep(source, 1.0)
+        lines = {"threads": worker_processes.LINES * threads, "seconds": seconds}
         speeds = np.array(
             [
                 (decoder(files, **how), whole(source, **how), whole(spread, **lines), whole(once, **how))

@@ -8,7 +8,8 @@ import sys
 
 import numpy as np
 
-from flaxgan.data import conversion, open_source, workplace
+from flaxgan.data import open_source
+from flaxgan.data.conversion import convert_dataset, work_dir
 from flaxgan.data.source import Source
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -33,14 +34,14 @@ def noise(count: int) -> Source:
     return dataclasses.replace(source, images=images, labels=source.labels[:count])
 
 
-def plan_of(source: Source, form: str, **changes) -> workplace.Plan:
+def plan_of(source: Source, form: str, **changes) -> work_dir.Plan:
     fields = {"kind": "synthetic", "path": "", "crop": "none", "resize": "none"} | changes
-    return workplace.plan(source, form=form, **fields)
+    return work_dir.plan(source, form=form, **fields)
 
 
 def convert(source: Source, dest: pathlib.Path, form: str, *, workers: int = 2, **options):
     changes = options.pop("changes", {})
-    return conversion.convert(source, dest, plan_of(source, form, **changes), workers=workers, **options)
+    return convert_dataset.convert(source, dest, plan_of(source, form, **changes), workers=workers, **options)
 
 
 def reopened(dest: pathlib.Path, **wanted) -> Source:

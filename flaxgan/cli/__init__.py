@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flaxgan import cli, lookup
-from flaxgan.data import fields
+from flaxgan.data import field_checks
 from flaxgan.train import problems
 
 
@@ -47,6 +47,6 @@ def _check_addresses(values: Iterable[Any]) -> None:
     """Raises ValueError if an argument is an address such as http://, of which nothing can be read."""
     for value in values:
         found = re.match(r"([a-z0-9]+)://", value) if isinstance(value, str) else None
-        if found and found[1] not in fields.SCHEMES:
-            allowed = ", ".join(f"{name}://" for name in fields.SCHEMES)
+        if found and found[1] not in field_checks.SCHEMES:
+            allowed = ", ".join(f"{name}://" for name in field_checks.SCHEMES)
             raise ValueError(f"{value}: allowed: a path on this machine, or one that begins with {allowed}")

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from flaxgan.data.journal import Row
+from flaxgan.data.conversion.journal import Row
 
 _TERMINAL_SECONDS = 0.2
 _FILE_SECONDS = 10.0

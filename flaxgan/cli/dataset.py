@@ -21,9 +21,10 @@ from etils import epath
 
 from flaxgan.cli._data_flags import with_flags
 from flaxgan.cli._progress_line import ProgressLine
-from flaxgan.data import manifest, open_source
-from flaxgan.data.journal import Row
-from flaxgan.data.labels import WrongKindError
+from flaxgan.data import open_source
+from flaxgan.data.conversion.journal import Row
+from flaxgan.data.formats import manifest
+from flaxgan.data.formats.labels import WrongKindError
 from flaxgan.data.source import Source
 
 _OWN_IMAGES = ("digits", "synthetic")  # sources that need no path and make images of any size
@@ -75,7 +76,10 @@ def _naming_flags() -> Iterator[None]:
 
 
 def _make(arguments: argparse.Namespace) -> None:
-    from flaxgan.data import conversion, workplace  # bring Pillow, which --help can do without
+    from flaxgan.data.conversion import (
+        convert_dataset,
+        work_dir,  # bring Pillow, which --help can do without
+    )
 
     form = _form(arguments.dest, arguments.format)
     workers = _workers(arguments.workers)
@@ -83,10 +87,10 @@ def _make(arguments: argparse.Namespace) -> None:
     resize = arguments.resize or ("lanczos" if arguments.resolution and kind not in _OWN_IMAGES else "none")
     source = _open(arguments, kind, resize)
     path = "" if kind in _OWN_IMAGES else arguments.src
-    plan = workplace.plan(source, form=form, kind=kind, path=path, crop=arguments.crop, resize=resize)
+    plan = work_dir.plan(source, form=form, kind=kind, path=path, crop=arguments.crop, resize=resize)
     dest = pathlib.Path(os.path.abspath(os.path.expanduser(arguments.dest)))
-    if conversion.is_made(dest, source, plan):
-        shutil.rmtree(workplace.folder_of(dest), ignore_errors=True)
+    if convert_dataset.is_made(dest, source, plan):
+        shutil.rmtree(work_dir.folder_of(dest), ignore_errors=True)
         print(f"{arguments.dest}: is there already, made like this; nothing to do")
         return
     print(source.description)
@@ -99,7 +103,9 @@ def _make(arguments: argparse.Namespace) -> None:
         line.converted(row._replace(skipped=row.skipped and with_flags(row.skipped)), is_new)
 
     try:
-        made = conversion.convert(source, dest, plan, workers=workers, progress=progress, restart=arguments.restart)
+        made = convert_dataset.convert(
+            source, dest, plan, workers=workers, progress=progress, restart=arguments.restart
+        )
     except KeyboardInterrupt:
         raise ValueError("stopped; the same command goes on from here") from None
     finally:
@@ -108,15 +114,15 @@ def _make(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from flaxgan.data import verification
+    from flaxgan.data.conversion import verify
 
     path = pathlib.Path(os.path.expanduser(arguments.check))
     if arguments.src is not None:
         raise ValueError(f"SRC: found {arguments.src!r} beside --check; allowed: --check DEST alone")
-    found = verification.read_manifest(path)
+    found = verify.read_manifest(path)
     line = ProgressLine(found.count)
     try:
-        problems = verification.verify(path, line.checked)
+        problems = verify.verify(path, line.checked)
     finally:
         line.close()
     for problem in problems:
@@ -138,7 +144,7 @@ def _summary(made: "manifest.Manifest") -> str:
 
 def _open(arguments: argparse.Namespace, kind: str, resize: str) -> Source:
     """The source, whose images are all of one kind; those that cannot be used are found when they are converted."""
-    from flaxgan.data.files import DecodedFiles, check_one_size
+    from flaxgan.data.formats.image_files import DecodedFiles, check_one_size
 
     log = logging.getLogger("flaxgan.data.skipped")
     log.disabled, was_disabled = True, log.disabled  # The conversion names each itself.

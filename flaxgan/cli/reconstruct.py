@@ -13,9 +13,9 @@ import numpy as np
 from etils import epath
 
 from flaxgan.config import DataConfig
-from flaxgan.data import files
-from flaxgan.data import images as image_files
-from flaxgan.data.transform import Transform
+from flaxgan.data.decoding import decode
+from flaxgan.data.decoding.transform import Transform
+from flaxgan.data.formats import image_files
 from flaxgan.ops.image import to_float, to_uint8_rounded
 from flaxgan.train import encode, samples
 from flaxgan.train.trained import Trained, load, load_discriminator
@@ -81,7 +81,7 @@ def read_images(paths: list[str], transform: Transform) -> np.ndarray:
       FileNotFoundError: if there is nothing at a path.
     """
     found = [file for path in paths for file in _files(pathlib.Path(path))]
-    return np.stack([image_files.decode(file.read_bytes(), str(file), transform) for file in found])
+    return np.stack([decode.decode(file.read_bytes(), str(file), transform) for file in found])
 
 
 def reconstructions(
@@ -113,7 +113,9 @@ def pairs(originals: np.ndarray, found: np.ndarray) -> np.ndarray:
 def _files(path: pathlib.Path) -> list[pathlib.Path]:
     if not path.is_dir():
         return [path]
-    names, _ = files.split_names([file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()])
+    names, _ = image_files.split_names(
+        [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
+    )
     if not names:
-        raise ValueError(f"{path}: holds no images, allowed: a folder of {', '.join(image_files.SUFFIXES)} files")
+        raise ValueError(f"{path}: holds no images, allowed: a folder of {', '.join(decode.SUFFIXES)} files")
     return [path / name for name in names]

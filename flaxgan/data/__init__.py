@@ -5,7 +5,7 @@ from typing import Any
 
 from flaxgan import lookup
 from flaxgan.data import sources
-from flaxgan.data.request import Request
+from flaxgan.data.image_spec import Request
 from flaxgan.data.source import Source
 
 
@@ -15,7 +15,7 @@ def open_source(name: str, path: str | os.PathLike[str], **wanted: Any) -> Sourc
     Args:
       name: name of a module of `flaxgan.data.sources`, e.g. "folder".
       path: where the images are; empty for sources that bring their own.
-      **wanted: fields of `flaxgan.data.request.Request`, e.g. resolution; those not given leave it to the data.
+      **wanted: fields of `flaxgan.data.image_spec.Request`, e.g. resolution; those not given leave it to the data.
 
     Returns:
       The opened source. Everything that is cheap to check about it has been checked.

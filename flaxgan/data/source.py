@@ -58,7 +58,7 @@ class Source:
       description: one line for people: how many images of which shape come from where.
       skipped: takes note of images that cannot be used, which are then replaced; None raises their errors.
       notes: what people should know besides, a line each.
-      details: what else tells the set from another one, see `flaxgan.data.identity`.
+      details: what else tells the set from another one, see `flaxgan.data.fingerprint`.
     """
 
     images: Images

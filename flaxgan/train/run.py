@@ -11,8 +11,9 @@ from jax.sharding import Mesh
 
 from flaxgan import lookup
 from flaxgan.config import Config, DataConfig
-from flaxgan.data import identity, kept, open_source, pipeline, processes
-from flaxgan.data.request import Request
+from flaxgan.data import fingerprint, open_source
+from flaxgan.data.image_spec import Request
+from flaxgan.data.pipeline import batching, memory_cache, worker_processes
 from flaxgan.data.source import Source
 from flaxgan.train import checkpoint, devices, disk, hosts, logs, measures, retention, run_folder, standing, transfer
 from flaxgan.train import compile as compilation
@@ -104,11 +105,11 @@ def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> 
     rule = retention.of_config(config, setup.stages)
     if not steps:
         disk.check(folder.root, compilation.abstract_state(setup, mesh), rule)
-    found = identity.identity(source)
+    found = fingerprint.identity(source)
     run_folder.check(folder, config, found)
     if measured := run_folder.measured_names(folder):
         rule.check_measured(measured)
-    reals = pipeline.all_images(source) if makers else ()
+    reals = batching.all_images(source) if makers else ()
     made = tuple(make(*reals, num_classes=data.num_classes, seed=config.seed) for make in makers)
     return Run(config, setup, source, found, mesh, folder, made, restate, rule, resume)
 
@@ -128,8 +129,8 @@ def _open(data: DataConfig) -> Source:
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}\n{data.hint}".strip()) from error
     if data.workers == "processes":
-        source = processes.spread(source, data.num_threads)
-    return kept.keep(source, data.cache_gib)
+        source = worker_processes.spread(source, data.num_threads)
+    return memory_cache.keep(source, data.cache_gib)
 
 
 def _measure_maker(name: str):

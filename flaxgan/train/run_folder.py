@@ -65,7 +65,7 @@ class RunFolder:
 
     @property
     def data(self) -> epath.Path:
-        """What tells the images of the run from others, as JSON; see `flaxgan.data.identity`."""
+        """What tells the images of the run from others, as JSON; see `flaxgan.data.fingerprint`."""
         return self.root / "data.json"
 
     @property
@@ -85,7 +85,7 @@ def check(folder: RunFolder, config: Config, data: Mapping[str, Any]) -> None:
     Args:
       folder: the folder, which need not exist.
       config: the completed config of the run.
-      data: what tells its images from others, see `flaxgan.data.identity`.
+      data: what tells its images from others, see `flaxgan.data.fingerprint`.
 
     Raises:
       ValueError: naming the fields that differ.

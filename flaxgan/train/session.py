@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from flaxgan.data import pipeline, processes
-from flaxgan.data.prefetch import Prefetcher, prefetch
+from flaxgan.data.pipeline import batching, worker_processes
+from flaxgan.data.pipeline.device_prefetch import Prefetcher, prefetch
 from flaxgan.train import compile as compilation
 from flaxgan.train import devices, failures, growth, logs
 from flaxgan.train.background import Cancelled
@@ -122,14 +122,14 @@ class Session:
     def _read(self, step: int, repeat: int, **process: int) -> Iterator[Batch]:
         """The rows of one process of the batches from a step, and a repeat in it, on."""
         data, stage = self._run.config.data, self._setup.stage
-        return pipeline.batches(
+        return batching.batches(
             self._run.source,
             batch_size=stage.batch_size,
             seed=self._run.config.seed,
             start=(step - stage.first_step) * self._run.config.d_steps + repeat,
             first_image=stage.first_image,
             mirror=data.mirror,
-            num_threads=data.num_threads * (processes.LINES if data.workers == "processes" else 1),
+            num_threads=data.num_threads * (worker_processes.LINES if data.workers == "processes" else 1),
             **process,
         )
 

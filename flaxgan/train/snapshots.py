@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from flaxgan.data import pipeline
+from flaxgan.data.pipeline import batching
 from flaxgan.train import samples
 from flaxgan.train.growth import Stage
 from flaxgan.train.logs import Logs
@@ -23,9 +23,9 @@ class Snapshots:
         run = self._run
         rows, columns = samples.grid_shape(run.source.image_shape, run.config.data.num_classes)
         if run.config.data.num_classes == columns and run.config.data.labels == "classes":
-            images, _ = pipeline.by_class(run.source, rows, run.config.seed)
+            images, _ = batching.by_class(run.source, rows, run.config.seed)
         else:
-            images, _ = pipeline.first_images(run.source, rows * columns, run.config.seed)
+            images, _ = batching.first_images(run.source, rows * columns, run.config.seed)
         self._save_grid("reals", images, columns, step=0)
 
     def take(self, state: TrainState, step: int) -> dict[str, float]:

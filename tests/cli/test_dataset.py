@@ -14,8 +14,9 @@ from converted_sets import content
 from PIL import Image
 
 from flaxgan.cli import _data_flags, _progress_line
-from flaxgan.data import files, open_source
-from flaxgan.data.journal import Row
+from flaxgan.data import open_source
+from flaxgan.data.conversion.journal import Row
+from flaxgan.data.formats import image_files
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +115,7 @@ def test_images_that_differ_in_channels_or_size_are_not_damaged(photos, tmp_path
         r"error: \S*cat/2\.png: the image has 3 channels \(RGB\), but \S*cat/0\.png has 4 .*", stopped.err
     )
     assert "--channels 1, 3 or 4" in found[0] and sorted(os.listdir(tmp_path)) == ["photos"]
-    monkeypatch.setattr(files, "MAX_HEADERS_CHECKED", 1)  # The others are seen when they are read.
+    monkeypatch.setattr(image_files, "MAX_HEADERS_CHECKED", 1)  # The others are seen when they are read.
     assert "cat/2.png: the image has 3 channels" in dataset(*command).err
     done = dataset(*command, "--channels", "3", "--restart")
     assert done.code == 0 and "6 images of 8x8x3" in done.out

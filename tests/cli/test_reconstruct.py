@@ -8,7 +8,7 @@ from PIL import Image
 
 from flaxgan.cli import reconstruct
 from flaxgan.config import Config, DataConfig
-from flaxgan.data.transform import Transform
+from flaxgan.data.decoding.transform import Transform
 from flaxgan.train import encode, setup, state, trained
 from flaxgan.train.checkpoint import Checkpoints
 

@@ -1,6 +1,6 @@
 """A folder that `flaxgan dataset --format array_record` wrote: image files as records, with random access.
 
-    manifest.json               see `flaxgan.data.manifest.Manifest`
+    manifest.json               see `flaxgan.data.formats.manifest.Manifest`
     labels.npy                  classes, int32 [M], or vectors, float32 [M, K]; absent without labels
     images-00000.array_record   and so on, in the manifest's order: one record for each image
 
@@ -16,9 +16,10 @@ import os
 import numpy as np
 from etils import epath
 
-from flaxgan.data import fields, files, labels, manifest, records, storage
-from flaxgan.data.manifest import Manifest
-from flaxgan.data.request import Request
+from flaxgan.data import field_checks
+from flaxgan.data.formats import image_files, labels, manifest, records, storage
+from flaxgan.data.formats.manifest import Manifest
+from flaxgan.data.image_spec import Request
 from flaxgan.data.source import Source
 
 LAYOUT = "data.source='array_record' reads a folder that `flaxgan dataset SRC DEST --format array_record` has written"
@@ -30,10 +31,10 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
 
     Number and size of its files, and their records, must be as its manifest says.
     """
-    fields.check_image_channels(request.channels)
+    field_checks.check_image_channels(request.channels)
     root = existing_set(path)
     found = RecordFiles(os.fspath(root))
-    return files.open_files(found, None if request.num_classes == 0 else found.labels(), request, found.manifest)
+    return image_files.open_files(found, None if request.num_classes == 0 else found.labels(), request, found.manifest)
 
 
 def read_manifest(root: epath.Path) -> Manifest:
@@ -47,7 +48,7 @@ def read_manifest(root: epath.Path) -> Manifest:
 
 
 class RecordFiles:
-    """The images of an array_record set; see `flaxgan.data.files.Files`."""
+    """The images of an array_record set; see `flaxgan.data.formats.image_files.Files`."""
 
     def __init__(self, path: str):
         root = epath.Path(path)
@@ -98,7 +99,7 @@ def existing_set(path: str | os.PathLike[str]) -> epath.Path:
       ValueError: if there is something else.
       FileNotFoundError: if there is nothing.
     """
-    root = epath.Path(fields.existing_path(path, LAYOUT))
+    root = epath.Path(field_checks.existing_path(path, LAYOUT))
     if not (root / manifest.FILE_NAME).exists():
         raise ValueError(f"data.path={os.fspath(path)!r} holds no {manifest.FILE_NAME}. {LAYOUT}")
     return root

@@ -5,8 +5,8 @@ import os
 import numpy as np
 from PIL import Image
 
-from flaxgan.data import fields
-from flaxgan.data.request import Request
+from flaxgan.data import field_checks
+from flaxgan.data.image_spec import Request
 from flaxgan.data.source import Source, describe
 
 DEFAULT_RESOLUTION_PX = 16
@@ -27,8 +27,8 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
     Returns:
       The source: white ink on black.
     """
-    fields.check_no_path(path, "digits")
-    fields.check_not_transformed(request.crop, request.resize, "digits")
+    field_checks.check_no_path(path, "digits")
+    field_checks.check_not_transformed(request.crop, request.resize, "digits")
     height, width = request.size or (DEFAULT_RESOLUTION_PX, DEFAULT_RESOLUTION_PX)
     if request.channels not in (None, 1):
         raise ValueError(f"data.channels={request.channels!r}; allowed for data.source='digits': 1 (grey), or None")

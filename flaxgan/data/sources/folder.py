@@ -4,9 +4,10 @@ import dataclasses
 import os
 from pathlib import Path
 
-from flaxgan.data import fields, files, labels, storage
+from flaxgan.data import field_checks
 from flaxgan.data.errors import shown
-from flaxgan.data.request import Request
+from flaxgan.data.formats import image_files, labels, storage
+from flaxgan.data.image_spec import Request
 from flaxgan.data.source import Source
 
 LAYOUT = (
@@ -24,26 +25,26 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
     Images deeper than one level belong to the class of their first folder. Hidden files and files that are no images
     are ignored; so are sub-folders without images.
     """
-    fields.check_image_channels(request.channels)
-    root = fields.existing_path(path, LAYOUT)
+    field_checks.check_image_channels(request.channels)
+    root = field_checks.existing_path(path, LAYOUT)
     if not root.is_dir():
         raise ValueError(f"data.path={os.fspath(path)!r} is a file (data.source='zip' reads ZIP archives). {LAYOUT}")
-    all_names = list(storage.names_below(root)) if fields.is_remote(root) else _walk(root, "", ())
-    names, num_ignored = files.split_names(all_names)
+    all_names = list(storage.names_below(root)) if field_checks.is_remote(root) else _walk(root, "", ())
+    names, num_ignored = image_files.split_names(all_names)
     if not names:
-        found = files.ignored(num_ignored) if num_ignored else "it is empty"
+        found = image_files.ignored(num_ignored) if num_ignored else "it is empty"
         raise ValueError(f"data.path={os.fspath(path)!r} has no images ({found}). {LAYOUT}")
     listing = FolderFiles(path=str(root), names=names, num_ignored=num_ignored)
     found_labels = None
     if request.num_classes != 0:
         labels.check_place(all_names, str(root))
         found_labels = _labels(root, names, request)
-    return files.open_files(listing, found_labels, request)
+    return image_files.open_files(listing, found_labels, request)
 
 
 @dataclasses.dataclass(frozen=True)
 class FolderFiles:
-    """The image files under a folder; see `flaxgan.data.files.Files`."""
+    """The image files under a folder; see `flaxgan.data.formats.image_files.Files`."""
 
     path: str
     names: tuple[str, ...]
@@ -85,7 +86,7 @@ def _walk(folder: Path, prefix: str, ancestors: tuple[tuple[int, int], ...]) -> 
     for entry in _entries(folder):
         if entry.is_dir():
             names += _walk(folder / entry.name, f"{prefix}{entry.name}/", (*ancestors, identity))
-        elif entry.is_file() or not files.is_image(entry.name):
+        elif entry.is_file() or not image_files.is_image(entry.name):
             names.append(prefix + entry.name)
         else:
             raise ValueError(f"data.path: {entry.path!r} is a broken link or a device; allowed: files")
@@ -95,6 +96,6 @@ def _walk(folder: Path, prefix: str, ancestors: tuple[tuple[int, int], ...]) -> 
 def _entries(folder: Path) -> list[os.DirEntry]:
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not files.is_hidden(entry.name)]
+            return [entry for entry in entries if not image_files.is_hidden(entry.name)]
     except OSError as error:
         raise ValueError(f"data.path: {str(folder)!r} cannot be read ({error.strerror})") from error

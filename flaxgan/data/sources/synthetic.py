@@ -5,8 +5,8 @@ import os
 
 import numpy as np
 
-from flaxgan.data import fields
-from flaxgan.data.request import Request
+from flaxgan.data import field_checks
+from flaxgan.data.image_spec import Request
 from flaxgan.data.source import Source, describe
 
 NUM_IMAGES = 10_000
@@ -25,8 +25,8 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
     Returns:
       The source: 10,000 images of uniform noise.
     """
-    fields.check_no_path(path, "synthetic")
-    fields.check_not_transformed(request.crop, request.resize, "synthetic")
+    field_checks.check_no_path(path, "synthetic")
+    field_checks.check_not_transformed(request.crop, request.resize, "synthetic")
     size, channels = request.size, request.channels
     if size is None:
         raise ValueError("data.resolution=None; allowed for data.source='synthetic': a number of pixels or a pair")

@@ -12,9 +12,10 @@ from typing import Any
 
 from etils import epath
 
-from flaxgan.data import fields, files, labels, records, tfds_labels, tfds_sets
+from flaxgan.data import field_checks
 from flaxgan.data.errors import ImageError
-from flaxgan.data.request import Request
+from flaxgan.data.formats import image_files, labels, records, tfds_labels, tfds_layout
+from flaxgan.data.image_spec import Request
 from flaxgan.data.source import Source
 
 _FORMAT = "array_record"
@@ -27,20 +28,20 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
       FileNotFoundError: if it is not prepared, with the command that prepares it.
       ValueError: if it is prepared in another form than array_record, or has no such split or feature.
     """
-    fields.check_image_channels(request.channels)
+    field_checks.check_image_channels(request.channels)
     if not path:
-        raise ValueError(f"data.path is empty. {tfds_sets.SYNTAX}")
+        raise ValueError(f"data.path is empty. {tfds_layout.SYNTAX}")
     found = TfdsFiles(os.fspath(path))
-    return files.open_files(found, None if request.num_classes == 0 else found.labels(), request)
+    return image_files.open_files(found, None if request.num_classes == 0 else found.labels(), request)
 
 
 class TfdsFiles:
-    """The images of a prepared TFDS set; see `flaxgan.data.files.Files`."""
+    """The images of a prepared TFDS set; see `flaxgan.data.formats.image_files.Files`."""
 
     def __init__(self, path: str):
         self._argument = path
-        self._place = tfds_sets.parse(path)
-        self._folder = tfds_sets.locate(self._place)
+        self._place = tfds_layout.parse(path)
+        self._folder = tfds_layout.locate(self._place)
         self.path = f"TFDS {self._folder}, split {self._place.split}"
         self._features, self._examples = _open(self._folder, self._place.split, self.path)
         self._image = _image_key(self._features, self._place.image, self.path)
@@ -104,7 +105,7 @@ def _open(folder: epath.Path, split: str, where: str) -> tuple[Mapping[str, Any]
 
 def _preparation(info: Any) -> str:
     name = "/".join(filter(None, (info.name, info.config_name)))
-    return tfds_sets.preparation(name, "ANOTHER_FOLDER", version=str(info.version))
+    return tfds_layout.preparation(name, "ANOTHER_FOLDER", version=str(info.version))
 
 
 def _image_features(features: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """A ZIP archive of PNG, JPEG or WebP images, stored or deflated, with an optional dataset.json (the StyleGAN format).
 
-The list of files is read once. Every read then is of the bytes at an offset (`flaxgan.data.storage`), which shares no
-seek position, so any number of threads read at once without a lock.
+The list of files is read once. Every read then is of the bytes at an offset (`flaxgan.data.formats.storage`), which
+shares no seek position, so any number of threads read at once without a lock.
 """
 
 import dataclasses
@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from etils import epath
 
-from flaxgan.data import fields, files, labels, manifest, storage
+from flaxgan.data import field_checks
 from flaxgan.data.errors import ImageError, shown
-from flaxgan.data.request import Request
+from flaxgan.data.formats import image_files, labels, manifest, storage
+from flaxgan.data.image_spec import Request
 from flaxgan.data.source import Source
 
 LAYOUT = (
@@ -38,13 +39,13 @@ def open(path: str | os.PathLike[str], request: Request) -> Source:
     Folders inside the archive are no classes: labels come from dataset.json alone, as in the StyleGAN format. Hidden
     files and files that are no images are ignored.
     """
-    fields.check_image_channels(request.channels)
+    field_checks.check_image_channels(request.channels)
     archive = open_archive(path)
     found = archive.manifest()
     if found is not None:
         _check_manifest(archive, found)
     found_labels = None if request.num_classes == 0 else _labels(archive, request, found)
-    return files.open_files(archive, found_labels, request, found)
+    return image_files.open_files(archive, found_labels, request, found)
 
 
 def open_archive(path: str | os.PathLike[str]) -> "ZipFiles":
@@ -54,14 +55,14 @@ def open_archive(path: str | os.PathLike[str]) -> "ZipFiles":
       ValueError: if it is no such archive.
       FileNotFoundError: if there is nothing at the path.
     """
-    absolute = fields.existing_path(path, LAYOUT)
+    absolute = field_checks.existing_path(path, LAYOUT)
     if absolute.is_dir():
         raise ValueError(f"data.path={os.fspath(path)!r} is a folder (data.source='folder' reads those). {LAYOUT}")
     if not absolute.is_file():
         raise ValueError(f"data.path={os.fspath(path)!r} is no file. {LAYOUT}")
     archive = ZipFiles(str(absolute))
     if not archive.names:
-        found = files.ignored(archive.num_ignored) if archive.num_ignored else "it is empty"
+        found = image_files.ignored(archive.num_ignored) if archive.num_ignored else "it is empty"
         raise ValueError(f"data.path={os.fspath(path)!r} has no images ({found}). {LAYOUT}")
     return archive
 
@@ -78,13 +79,13 @@ class Entry(NamedTuple):
 
 
 class ZipFiles:
-    """The image files of a ZIP archive; see `flaxgan.data.files.Files`."""
+    """The image files of a ZIP archive; see `flaxgan.data.formats.image_files.Files`."""
 
     def __init__(self, path: str):
         self._file = storage.open_file(path)
         entries = _entries(path, self._file.size)
         self.path = path
-        self.names, self.num_ignored = files.split_names(list(entries))
+        self.names, self.num_ignored = image_files.split_names(list(entries))
         self._entries = entries
 
     def __reduce__(self) -> tuple:
@@ -139,11 +140,11 @@ def _entries(path: str, archive_bytes: int) -> dict[str, Entry]:
         where = f"{path}: {info.filename!r}"
         if _leads_outside(info.filename):
             raise ValueError(f"{where} leads outside the archive; allowed: relative names without '..'")
-        if info.is_dir() or files.is_hidden(info.filename):
+        if info.is_dir() or image_files.is_hidden(info.filename):
             continue
         if info.filename in entries:
             raise ValueError(f"{where} occurs twice; allowed: one file of each name")
-        if files.is_image(info.filename) or info.filename in (labels.FILE_NAME, manifest.FILE_NAME):
+        if image_files.is_image(info.filename) or info.filename in (labels.FILE_NAME, manifest.FILE_NAME):
             _check_readable(info, archive_bytes, where)
         entries[info.filename] = Entry(
             name=info.filename,
@@ -196,7 +197,7 @@ def _check_manifest(archive: ZipFiles, found: manifest.Manifest) -> None:
     if found.count != len(archive.names):
         raise ValueError(f"{where} says {found.count:,} images, but the archive holds {len(archive.names):,}")
     try:
-        shape = files.header_shape(archive, 0)
+        shape = image_files.header_shape(archive, 0)
     except ImageError:
         return  # Whether that stops anything is for data.on_error to say.
     if shape != found.shape:

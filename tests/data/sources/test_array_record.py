@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from converted_sets import reopened
 
-from flaxgan.data import conversion, open_source, verification
-from flaxgan.data.record_writer import RecordSetWriter
+from flaxgan.data import open_source
+from flaxgan.data.conversion import convert_dataset, verify
+from flaxgan.data.conversion.array_record_writer import RecordSetWriter
 
 SHARD_BYTES = 2000  # a few images
 
@@ -28,7 +29,7 @@ def whole(noise, tmp_path_factory):
     path = tmp_path_factory.mktemp("array_record") / "set"
     with pytest.MonkeyPatch.context() as patched:
         writer = functools.partial(RecordSetWriter, shard_bytes=SHARD_BYTES)
-        patched.setitem(conversion.WRITERS, "array_record", writer)
+        patched.setitem(convert_dataset.WRITERS, "array_record", writer)
         converted_sets.convert(noise, path, "array_record")
     return path
 
@@ -244,41 +245,41 @@ def test_random_damage_never_gives_another_error_or_other_pixels(path, noise):
 
 
 def test_verification_names_what_is_damaged(path):
-    assert verification.verify(path) == []
+    assert verify.verify(path) == []
     source = reopened(path)
     for index in (5, 30):
         damage_image(path, file_of(source, index))
-    problems = verification.verify(path)
+    problems = verify.verify(path)
     assert len(problems) == 2 and all("the file is damaged" in problem for problem in problems)
 
 
 def test_verification_finds_labels_and_checksums_that_were_changed(path):
     labels = np.load(path / "labels.npy")
     np.save(path / "labels.npy", np.roll(labels, 1))
-    problems = verification.verify(path)
+    problems = verify.verify(path)
     assert problems and "its label is not the one in labels.npy" in problems[0]
     np.save(path / "labels.npy", labels)
     change_manifest(path, sha256="0" * 64)
-    assert "manifest.json has the checksum of" in verification.verify(path)[0]
+    assert "manifest.json has the checksum of" in verify.verify(path)[0]
 
 
 def test_verification_of_an_archive(noise, tmp_path):
     path = tmp_path / "set.zip"
     converted_sets.convert(noise, path, "zip")
-    assert verification.verify(path) == []
+    assert verify.verify(path) == []
     data = path.read_bytes()
     path.write_bytes(data.replace(b'img00000003.png", 0', b'img00000003.png", 1'))
     with pytest.raises(ValueError, match="dataset.json"):
-        verification.verify(path)
+        verify.verify(path)
     with zipfile.ZipFile(tmp_path / "nested.zip", "w") as archive, zipfile.ZipFile(io.BytesIO(data)) as old:
         for name in old.namelist():
             archive.writestr(name, b"[" * 10_000 if name == "dataset.json" else old.read(name))
     with pytest.raises(ValueError, match=r"nested\.zip: its labels cannot be read"):
-        verification.verify(tmp_path / "nested.zip")
+        verify.verify(tmp_path / "nested.zip")
     damaged = bytearray(data)
     damaged[data.find(b"00000/img00000007.png") + 60] ^= 1
     path.write_bytes(damaged)
-    (problem,) = verification.verify(path)
+    (problem,) = verify.verify(path)
     assert "set.zip: 00000/img00000007.png: the archive is damaged" in problem
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from flaxgan.data.request import Request
+from flaxgan.data.image_spec import Request
 from flaxgan.data.sources import digits
 
 UNSET = {"resolution": None, "channels": None, "num_classes": None}

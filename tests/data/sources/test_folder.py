@@ -3,7 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from flaxgan.data.request import Request
+from flaxgan.data.image_spec import Request
 from flaxgan.data.sources import folder
 
 UNSET = {"resolution": None, "channels": None, "num_classes": None}

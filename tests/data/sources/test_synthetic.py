@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from flaxgan.data.request import Request
+from flaxgan.data.image_spec import Request
 from flaxgan.data.sources import synthetic
 
 

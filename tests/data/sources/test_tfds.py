@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flaxgan.data import label_cache, open_source, pipeline, tfds_sets
-from flaxgan.data.tfds_sets import Place
+from flaxgan.data import open_source
+from flaxgan.data.formats import label_cache, tfds_layout
+from flaxgan.data.formats.tfds_layout import Place
+from flaxgan.data.pipeline import batching
 
 ROOT = pathlib.Path(__file__).parent.parent.parent.parent
 NUM_PHOTOS = 7
@@ -96,7 +98,7 @@ def test_example_of_the_readme_trains(prepared):
     assert sorted(grey_levels(source)) == [30 * index for index in range(NUM_PHOTOS)]
     for index, level in enumerate(grey_levels(source)):
         assert source.labels[index] == level // 30 % 2
-    batch = next(pipeline.batches(source, batch_size=14, seed=0))
+    batch = next(batching.batches(source, batch_size=14, seed=0))
     assert sorted(batch["images"][:7, 0, 0, 0]) == sorted(batch["images"][7:, 0, 0, 0]) == sorted(grey_levels(source))
     np.testing.assert_array_equal(batch["labels"], batch["images"][:, 0, 0, 0] // 30 % 2)
     assert "tensorflow" not in sys.modules
@@ -233,13 +235,13 @@ def test_malformed_path_says_what_is_allowed(path):
 
 
 def test_parts_of_a_path():
-    assert tfds_sets.parse("cifar10") == Place("", "cifar10", None, "train", None, None)
+    assert tfds_layout.parse("cifar10") == Place("", "cifar10", None, "train", None, None)
     wanted = Place("", "lsun/tv-monitor", "3.1.0", "train[:90%]+test", "photo", "fine")
-    assert tfds_sets.parse("lsun/tv-monitor:3.1.0:train[:90%]+test?label=fine&image=photo") == wanted
-    assert tfds_sets.parse("gs://bucket/tfds/cifar10:test").path == "gs://bucket/tfds/cifar10"
-    assert tfds_sets.parse("gs://bucket/tfds/cifar10:test").split == "test"
-    assert tfds_sets.parse("~/tfds/cifar10").path == str(pathlib.Path.home() / "tfds/cifar10")
-    assert tfds_sets.parse("./tfds/cifar10/:1.0.0").version == "1.0.0"
+    assert tfds_layout.parse("lsun/tv-monitor:3.1.0:train[:90%]+test?label=fine&image=photo") == wanted
+    assert tfds_layout.parse("gs://bucket/tfds/cifar10:test").path == "gs://bucket/tfds/cifar10"
+    assert tfds_layout.parse("gs://bucket/tfds/cifar10:test").split == "test"
+    assert tfds_layout.parse("~/tfds/cifar10").path == str(pathlib.Path.home() / "tfds/cifar10")
+    assert tfds_layout.parse("./tfds/cifar10/:1.0.0").version == "1.0.0"
 
 
 def make_version(folder: pathlib.Path):
@@ -252,13 +254,13 @@ def test_newest_version_is_taken_unless_one_is_named(tmp_path, monkeypatch):
     for version in ("2.9.0", "2.10.0", "1.11.0"):
         make_version(tmp_path / "faces" / version)
     (tmp_path / "faces" / "3.0.0").mkdir()  # begun, not finished
-    locate = lambda path: tfds_sets.locate(tfds_sets.parse(path)).name
+    locate = lambda path: tfds_layout.locate(tfds_layout.parse(path)).name
     assert locate("faces") == "2.10.0" and locate("faces:1.11.0") == "1.11.0"
 
 
 def test_config_is_taken_where_there_is_one(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    locate = lambda path: str(tfds_sets.locate(tfds_sets.parse(path)).relative_to(tmp_path))
+    locate = lambda path: str(tfds_layout.locate(tfds_layout.parse(path)).relative_to(tmp_path))
     make_version(tmp_path / "lsun" / "cat" / "3.1.0")
     assert locate("lsun") == locate("lsun/cat") == "lsun/cat/3.1.0"
     make_version(tmp_path / "lsun" / "dog" / "3.1.0")

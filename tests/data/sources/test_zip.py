@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from flaxgan.data.request import Request
+from flaxgan.data.image_spec import Request
 from flaxgan.data.sources import zip as zip_source
 
 UNSET = {"resolution": None, "channels": None, "num_classes": None}

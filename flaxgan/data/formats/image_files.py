@@ -1,0 +1,260 @@
+"""A source from image files, wherever they lie: one shape for all, labels from dataset.json or from sub-folders."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Protocol
+
+import numpy as np
+
+from flaxgan.data.decoding import decode
+from flaxgan.data.decoding.transform import Shape, Transform
+from flaxgan.data.errors import ImageError, MixedSetError, SizeError, shown
+from flaxgan.data.field_checks import CHANNEL_NAMES
+from flaxgan.data.formats import labels, manifest
+from flaxgan.data.image_spec import Request
+from flaxgan.data.skipped import Skipped
+from flaxgan.data.source import Source, describe
+
+MAX_HEADERS_CHECKED = 1000
+_NUM_THREADS = 16
+
+
+class Files(Protocol):
+    """A fixed list of image files; safe to read from many threads at once, and picklable.
+
+    Attributes:
+      path: the folder or archive, as the user knows it.
+      names: path of each image inside it, with forward slashes.
+      num_ignored: number of files inside it that are no images.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    num_ignored: int
+
+    def read(self, index: int) -> bytes:
+        """The whole file."""
+
+    def head(self, index: int) -> bytes:
+        """The file's start, at least 64 KiB of it or all."""
+
+    def where(self, index: int) -> str:
+        """What to call the file in a message."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DecodedFiles:
+    """Image files as a sequence of pixels, uint8 [H, W, C] each, decoded and checked when they are read.
+
+    Attributes:
+      files: the files.
+      transform: what is done to each image.
+      image_shape: (H, W, C).
+      first: the image that the shape is from, as far as it is not asked for.
+    """
+
+    files: Files
+    transform: Transform
+    image_shape: Shape
+    first: int = 0
+
+    def __len__(self) -> int:
+        return len(self.files.names)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self._decoded(index)
+
+    def mirrored(self, index: int) -> np.ndarray:
+        """The same, flipped left to right."""
+        return self._decoded(index, mirrored=True)
+
+    def _decoded(self, index: int, *, mirrored: bool = False) -> np.ndarray:
+        where = self.files.where(index)
+        image = decode.decode(self.files.read(index), where, self.transform, mirrored=mirrored)
+        self._check_channels(image.shape[2], index)
+        return image
+
+    def check_header(self, index: int) -> Shape:
+        """The (H, W, C) of an image before it is transformed, as its file's header has it.
+
+        Raises:
+          ImageError: if it is plain from the header that the image cannot be used.
+          MixedSetError: if its channels are not those of the set.
+        """
+        shape = header_shape(self.files, index)
+        try:
+            self._check_shape(shape, index)
+        except (ImageError, MixedSetError):  # What turns a PNG's image may come behind its pixels.
+            shape = decode.header_shape(self.files.read(index), self.files.where(index))
+            self._check_shape(shape, index)
+        return shape
+
+    def _check_shape(self, found: Shape, index: int) -> None:
+        shape = self.transform.shape(found, self.files.where(index))
+        self._check_channels(shape[2], index)
+
+    def _check_channels(self, found: int, index: int) -> None:
+        if found != self.image_shape[2]:
+            raise MixedSetError(
+                f"{self.files.where(index)}: the image has {_channels(found)}, but {self.files.where(self.first)} has "
+                f"{_channels(self.image_shape[2])}; allowed: as many in all images, or data.channels=1, 3 or 4, which "
+                "converts them"
+            )
+
+
+def split_names(names: list[str]) -> tuple[tuple[str, ...], int]:
+    """The image files among names, sorted, and the number of other files that are not hidden."""
+    visible = [name for name in names if not is_hidden(name)]
+    found = sorted(name for name in visible if is_image(name))
+    num_others = sum(PurePosixPath(name).name not in (labels.FILE_NAME, manifest.FILE_NAME) for name in visible)
+    return tuple(found), num_others - len(found)
+
+
+def ignored(count: int) -> str:
+    """How many files that are no images there are, in words."""
+    return "1 other file" if count == 1 else f"{count:,} other files"
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image."""
+    return PurePosixPath(name).suffix.lower() in decode.SUFFIXES
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a path lies in, or is, a hidden file or folder or one that macOS adds to archives."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+
+
+def open_files(
+    files: Files, found_labels: labels.Labels | None, request: Request, made: manifest.Manifest | None = None
+) -> Source:
+    """A source from image files and the labels found beside them.
+
+    Args:
+      files: the image files; at least one.
+      found_labels: their labels, or None where there are none or they are to be ignored.
+      request: what the recipe asks for.
+      made: what `flaxgan dataset` has written about the set, where it has made it.
+
+    Returns:
+      The source. The first image has been decoded, and the headers of up to 1,000 images, evenly spread, checked;
+      every image is checked again when it is read.
+
+    Raises:
+      ValueError: if an image or a label does not agree with the request or cannot be read, naming it; where such images
+        are skipped, if none of those looked at can be used. If images differ in channels, in any case.
+    """
+    labels.check(found_labels, request, files.path)
+    first, first_shape = _first_shape(files, request)
+    transform = dataclasses.replace(request.transform, size=request.size or first_shape[:2])
+    image_shape = transform.shape(first_shape, files.path)
+    decoded = DecodedFiles(files, transform, image_shape, first)
+    notes = _checked_headers(decoded, request)
+    class_names = found_labels.class_names if found_labels else ()
+    source = Source(
+        images=decoded,
+        image_shape=image_shape,
+        labels=found_labels.values if found_labels else None,
+        num_classes=len(class_names),
+        class_names=class_names,
+        description=describe(
+            len(decoded), image_shape, len(class_names), _origin(files, request, first_shape), labels=request.labels
+        ),
+        notes=notes,
+        skipped=Skipped() if request.on_error == "skip" else None,
+        details=_details(files, made),
+    )
+    source[0]  # Damage behind the headers of a whole set, such as a failed copy, is seen here.
+    return source
+
+
+def _details(files: Files, made: manifest.Manifest | None) -> dict[str, str]:
+    names = hashlib.sha256("\n".join(files.names).encode(errors="surrogateescape")).hexdigest()
+    how = {"crop": made.crop, "resize": made.resize, "sha256": made.sha256} if made else {}
+    return {"names": names, **how}
+
+
+def _origin(files: Files, request: Request, first_shape: Shape) -> str:
+    """Where the images come from, and what is done to them."""
+    height, width, channels = first_shape
+    notes = [f"{ignored(files.num_ignored)} ignored"] if files.num_ignored else []
+    if request.size not in (None, (height, width)):
+        cropped = "cropped about the centre, " if request.crop == "center" else ""
+        notes.append(f"the first is {height}x{width}; {cropped}resize {request.resize}")
+    if request.channels not in (None, channels):
+        notes.append(f"{CHANNEL_NAMES[channels]} converted to {CHANNEL_NAMES[request.channels]}")
+    path = shown(files.path)
+    return f"{path} ({'; '.join(notes)})" if notes else path
+
+
+def header_shape(files: Files, index: int) -> Shape:
+    """The (H, W, C) of an image as its file's header has it."""
+    try:
+        return decode.header_shape(files.head(index), files.where(index))
+    except ImageError:  # the header may be longer than the start that was read
+        return decode.header_shape(files.read(index), files.where(index))
+
+
+def check_one_size(decoded: DecodedFiles) -> None:
+    """Raises SizeError if the headers of up to 1,000 images are not all of one size, damaged ones aside."""
+
+    def check(index: int) -> None:
+        try:
+            decoded.check_header(index)
+        except SizeError:
+            raise
+        except ImageError:
+            pass
+
+    _look_at_headers(decoded, check)
+
+
+def _first_shape(files: Files, request: Request) -> tuple[int, Shape]:
+    """The first image and its shape, or where images are skipped, those of the first that can be used."""
+    transform = request.transform
+    problem = None
+    for index in range(len(files.names)):
+        try:
+            shape = decode.header_shape(files.read(index), files.where(index))
+            transform.shape(shape, files.where(index))
+            return index, shape
+        except ImageError as error:
+            problem = problem or error
+            if request.on_error == "raise" or index + 1 == MAX_HEADERS_CHECKED:
+                break
+    raise problem
+
+
+def _checked_headers(decoded: DecodedFiles, request: Request) -> tuple[str, ...]:
+    """Checks the headers of up to 1,000 images; returns what people should know of them."""
+
+    def stretched(index: int) -> str | None:
+        try:
+            height, width, _ = decoded.check_header(index)
+        except ImageError:
+            if request.on_error == "raise":
+                raise
+            return None  # It is skipped when it is read.
+        if not decoded.transform.stretches(height, width):
+            return None
+        size = "{}x{}".format(*decoded.image_shape)
+        return (
+            f"warning: {decoded.files.where(index)} is {height}x{width} pixels and is stretched to {size}, as is every "
+            "image of another aspect; data.crop='center' cuts them instead"
+        )
+
+    return tuple(filter(None, _look_at_headers(decoded, stretched)))[:1]
+
+
+def _look_at_headers(decoded: DecodedFiles, look: Callable[[int], str | None]) -> list[str | None]:
+    count = min(len(decoded), MAX_HEADERS_CHECKED)
+    indices = np.linspace(0, len(decoded) - 1, count).round().astype(int).tolist()
+    with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:  # in buckets it is waiting that takes the time
+        return list(pool.map(look, indices))
+
+
+def _channels(count: int) -> str:
+    return f"{count} channel{'s' if count > 1 else ''} ({CHANNEL_NAMES[count]})"

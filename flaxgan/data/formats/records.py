@@ -1,0 +1,133 @@
+"""One image of an array_record set as a record: a msgpack map of its name, its label and its file's bytes."""
+
+from typing import NamedTuple
+
+import msgpack
+
+from flaxgan.data.errors import ImageError, StorageError
+from flaxgan.data.formats.manifest import Label
+
+_DAMAGED = "Corrupted"  # what the array_record library's messages about damage begin with
+_READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"  # for random access
+_READER_BUFFER_BYTES = 1 << 15
+_WRITER_OPTIONS = "group_size:1,uncompressed"  # a read touches one image, and images are compressed already
+
+
+class Record(NamedTuple):
+    """An image in an array_record set.
+
+    Attributes:
+      name: the name its file would have in a folder.
+      label: a class, a vector or None.
+      image: the bytes of a PNG, JPEG or WebP file.
+    """
+
+    name: str
+    label: Label
+    image: bytes
+
+    def to_bytes(self) -> bytes:
+        """The record as it is written."""
+        return msgpack.packb(self._asdict())
+
+
+def from_bytes(data: bytes, where: str) -> Record:
+    """The record that `Record.to_bytes` wrote.
+
+    Args:
+      data: the record.
+      where: what to call it in a message.
+
+    Raises:
+      ImageError: if this is no such record.
+    """
+    try:
+        content = msgpack.unpackb(data)
+    except Exception as error:  # damaged bytes raise anything
+        raise ImageError(f"{where}: the record cannot be read; the file may be damaged or cut short") from error
+    if not isinstance(content, dict) or not isinstance(content.get("image"), bytes):
+        raise ImageError(f'{where}: the record has no image; allowed: a map with the entry "image", a file\'s bytes')
+    return Record(str(content.get("name", "")), content.get("label"), content["image"])
+
+
+class RecordFile:
+    """A file of records; any number of threads may read it at once.
+
+    Args:
+      path: a local file or an address that the array_record library knows (gs://).
+
+    Raises:
+      ValueError: if it cannot be opened; the message names it.
+    """
+
+    def __init__(self, path: str):
+        from array_record.python import array_record_module  # a compiled library, which only these sets need
+
+        self.path = path
+        try:
+            self._reader = array_record_module.ArrayRecordReader(
+                path, options=_READER_OPTIONS, file_reader_buffer_size=_READER_BUFFER_BYTES
+            )
+            self._count = self._reader.num_records()
+        except RuntimeError as error:
+            raise StorageError(f"{path}: the file cannot be opened ({error})") from error
+
+    def __len__(self) -> int:
+        return self._count
+
+    def read(self, index: int) -> bytes:
+        """The bytes of one record.
+
+        Raises:
+          ImageError: if it is damaged.
+          StorageError: if it is not delivered.
+        """
+        where = f"{self.path}: record {index}"
+        try:
+            return self._reader.read([index])[0]
+        except RuntimeError as error:
+            raise read_error(where, error) from error
+
+
+class RecordWriter:
+    """Writes a file of records, whose bytes depend on the records alone.
+
+    Args:
+      path: the local file to write.
+
+    Raises:
+      OSError: from any method, if it cannot be written.
+    """
+
+    def __init__(self, path: str):
+        from array_record.python import array_record_module
+
+        self.path = path
+        self._writer = _checked(path, lambda: array_record_module.ArrayRecordWriter(path, _WRITER_OPTIONS))
+
+    def write(self, record: Record) -> None:
+        """Adds a record."""
+        _checked(self.path, lambda: self._writer.write(record.to_bytes()))
+
+    def close(self) -> None:
+        """Ends the file."""
+        _checked(self.path, self._writer.close)
+
+
+def read_error(where: str, error: RuntimeError) -> ImageError | StorageError:
+    """What an error of the array_record library means: that the record is damaged, or that it is not delivered.
+
+    Args:
+      where: what to call the record in the message.
+      error: the library's error.
+    """
+    if str(error).startswith(_DAMAGED):
+        return ImageError(f"{where}: the file is damaged ({error})")
+    return StorageError(f"{where}: cannot be read ({error})")
+
+
+def _checked(path: str, call):
+    try:
+        return call()
+    except RuntimeError as error:
+        raise OSError(f"{path}: cannot be written ({error})") from error

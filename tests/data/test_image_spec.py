@@ -1,0 +1,32 @@
+import pytest
+
+from flaxgan.data.decoding.transform import Transform
+from flaxgan.data.image_spec import Request
+
+
+def test_transform_is_what_is_asked_for():
+    request = Request(resolution=(4, 6), channels=1, crop="center", resize="box")
+    assert request.size == (4, 6) and request.transform == Transform((4, 6), 1, "center", "box")
+    assert Request().transform == Transform() and Request(resolution=8).size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    "fields, problem",
+    [
+        ({"labels": "floats"}, r"data\.labels='floats'; allowed: classes, vectors"),
+        ({"on_error": "ignore"}, r"data\.on_error='ignore'; allowed: raise, skip"),
+        ({"crop": "left", "resolution": 8}, r"data\.crop='left'; allowed: none, center"),
+        ({"resize": "linear", "resolution": 8}, r"data\.resize='linear'; allowed: none, lanczos, box"),
+        ({"resize": "box"}, r"data\.resize='box', but data\.resolution is unset"),
+        ({"num_classes": -1}, r"data\.num_classes=-1; allowed"),
+        ({"resolution": "8"}, r"data\.resolution='8'; allowed"),
+    ],
+)
+def test_value_that_is_not_allowed(fields, problem):
+    with pytest.raises(ValueError, match=problem):
+        Request(**fields)
+
+
+def test_channels_are_checked_where_images_come_from_files():
+    with pytest.raises(ValueError, match=r"data\.channels=5; allowed: 1 \(grey\)"):
+        Request(channels=5).transform  # noqa: B018
