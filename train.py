@@ -11,9 +11,11 @@ import sys
 
 import jax
 
-from flaxgan.train import background, dry_run, flags, hosts, loop, problems
-from flaxgan.train import compile as compilation
-from flaxgan.train.run import prepare
+from flaxgan.train.distributed import multihost
+from flaxgan.train.programs import compilation, dry_run, interruptible
+from flaxgan.train.recipes import flags
+from flaxgan.train.run import error_messages, launch
+from flaxgan.train.run.prepare import prepare
 
 
 def main(arguments: list[str]) -> int:
@@ -24,19 +26,19 @@ def main(arguments: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # Names of files may hold anything.
     try:
-        hosts.start(flags.cluster(arguments))
+        multihost.start(flags.cluster(arguments))
         command = flags.parse(arguments)
         jax.config.update("jax_default_matmul_precision", command.config.matmul_precision)
         compilation.use_cache()
         if command.dry_run:
             dry_run.show(command.config, compile_too=command.dry_run == "compile")
             return 0
-        with loop.ended_by_sigterm():
-            loop.train(prepare(command.config, command.workdir, resume=command.resume))
-    except problems.EXPECTED as error:
+        with launch.ended_by_sigterm():
+            launch.train(prepare(command.config, command.workdir, resume=command.resume))
+    except error_messages.EXPECTED as error:
         if os.environ.get("FLAXGAN_TRACEBACK"):
             raise
-        print(f"error: {problems.explain(error)}", file=sys.stderr)
+        print(f"error: {error_messages.explain(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -44,4 +46,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    background.leave(main(sys.argv[1:]))
+    interruptible.leave(main(sys.argv[1:]))

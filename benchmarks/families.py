@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 from benchmarks import family_table
 from flaxgan.cli import recipes
 from flaxgan.config import Config, to_json
-from flaxgan.train import flags
-from flaxgan.train.recipe import load_recipe, recipe_name
+from flaxgan.train.recipes import flags
+from flaxgan.train.recipes.loader import load_recipe, recipe_name
 
 ROOT = pathlib.Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "FAMILIES.md"

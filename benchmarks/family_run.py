@@ -50,7 +50,8 @@ def _measured(known: argparse.Namespace) -> dict[str, float | bool | str]:
 
     from flaxgan.data import open_source
     from flaxgan.metrics.class_quality import class_quality
-    from flaxgan.train import samples, trained
+    from flaxgan.train import trained
+    from flaxgan.train.evaluation import samples
 
     run = trained.load(known.workdir)
     mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))

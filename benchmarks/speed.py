@@ -13,8 +13,11 @@ import time
 import jax
 import numpy as np
 
-from flaxgan.train import compile as compilation
-from flaxgan.train import devices, flags, logs, setup
+from flaxgan.train.distributed import device_mesh
+from flaxgan.train.programs import compilation
+from flaxgan.train.recipes import flags
+from flaxgan.train.run import logs
+from flaxgan.train.step import training_setup
 
 CALLS = 12
 """Timed calls of each program, after two that are not timed; the median counts."""
@@ -24,10 +27,10 @@ def main(arguments: list[str]) -> None:
     """Compiles the recipe's programs and times them."""
     config = flags.parse(arguments).config
     jax.config.update("jax_default_matmul_precision", config.matmul_precision)
-    mesh = devices.data_mesh()
+    mesh = device_mesh.data_mesh()
     shape = (*config.data.resolution_px, config.data.channels)
-    built = setup.build(config, shape, constrain=devices.constrain_batch(mesh))
-    devices.check_batch(built)
+    built = training_setup.build(config, shape, constrain=device_mesh.constrain_batch(mesh))
+    device_mesh.check_batch(built)
     batch = _batch(built.stage.batch_size, shape, mesh)
     state = compilation.init_state(built, mesh)
     total = 0.0
@@ -49,7 +52,7 @@ def _batch(num_images: int, shape: tuple[int, int, int], mesh) -> dict[str, jax.
         "images": rng.integers(0, 256, (num_images, *shape), np.uint8),
         "labels": np.zeros(num_images, np.int32),
     }
-    return jax.device_put(arrays, devices.batched(mesh))
+    return jax.device_put(arrays, device_mesh.batched(mesh))
 
 
 def _time(program: compilation.Program, state, inputs) -> tuple[object, float]:

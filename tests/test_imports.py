@@ -14,7 +14,7 @@ PACKAGE = ROOT / "flaxgan"
 
 MAX_LINES = 350
 
-FIRST = ("types", "lookup", "prng", "config")
+FIRST = ("types", "lookup", "prng", "safe_write", "config")
 SIDES = ("losses", "augment", "data", "metrics", "convert")
 
 # What the modules of each group may import, beside their own group.
@@ -102,7 +102,7 @@ def test_files_are_short(path):
     assert len(path.read_text().splitlines()) <= MAX_LINES
 
 
-@pytest.mark.parametrize("path", [*PACKAGE.glob("train/*.py"), ROOT / "train.py"], ids=_name)
+@pytest.mark.parametrize("path", [*PACKAGE.rglob("train/**/*.py"), ROOT / "train.py"], ids=_name)
 def test_the_trainer_names_no_family(path):
     """It treats every family alike: what a family needs, it says through `Gan`."""
     tree = _parse(path)

@@ -14,8 +14,9 @@ import tiny_runs
 from PIL import Image
 
 from flaxgan.config import from_json
-from flaxgan.train import checkpoint, measures
-from flaxgan.train import compile as compilation
+from flaxgan.train.checkpoints import store
+from flaxgan.train.evaluation import snapshot_metrics
+from flaxgan.train.programs import compilation
 
 
 @pytest.fixture
@@ -81,16 +82,16 @@ def test_what_is_printed_says_what_compiles_and_how_the_run_goes(tiny_run):
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(tiny_run, tmp_path):
     again = tiny_runs.finished(tmp_path / "again", "rgb", tiny_run.data)
-    digests = [checkpoint.digest(checkpoint.read_all(checkpoint.locate(run.workdir))) for run in (tiny_run, again)]
+    digests = [store.digest(store.read_all(store.locate(run.workdir))) for run in (tiny_run, again)]
     assert digests[0] == digests[1]
     for one, other in zip(tiny_run.log(), again.log(), strict=True):
         assert (one["losses"], one["statistics"]) == (other["losses"], other["statistics"])
 
 
 def test_one_channel_with_classes_and_measures(tmp_path, monkeypatch):
-    monkeypatch.setattr(measures, "train_classifier", lambda *unused, **settings: None)
+    monkeypatch.setattr(snapshot_metrics, "train_classifier", lambda *unused, **settings: None)
     judged = lambda classifier, reals, fakes, labels: {"agreement": np.float32(0.5), "images": len(fakes) / 1}
-    monkeypatch.setattr(measures.quality, "class_quality", judged)
+    monkeypatch.setattr(snapshot_metrics.quality, "class_quality", judged)
     run = tiny_runs.finished(tmp_path / "run", "grey", None)
     metrics = tiny_runs.read_lines(run.workdir / "metrics.jsonl")
     assert [(line["step"], line["agreement"], line["images"]) for line in metrics] == [

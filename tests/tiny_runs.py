@@ -173,7 +173,7 @@ _programs: dict[str, list] = {}
 def _compiled_once() -> Iterator[None]:
     """Shares compiled programs between runs of one config, wherever their data lie."""
     from flaxgan.config import to_json
-    from flaxgan.train import compile as compilation
+    from flaxgan.train.programs import compilation
 
     compile_all = compilation.compile_all
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from flaxgan import cli, lookup
 from flaxgan.data import field_checks
-from flaxgan.train import problems
+from flaxgan.train.run import error_messages
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,10 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _check_addresses(vars(parsed).values())
         parsed.run(parsed)
-    except problems.EXPECTED as error:
+    except error_messages.EXPECTED as error:
         if os.environ.get("FLAXGAN_TRACEBACK"):
             raise
-        print(f"error: {problems.explain(error)}", file=sys.stderr)
+        print(f"error: {error_messages.explain(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

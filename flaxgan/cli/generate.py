@@ -7,7 +7,8 @@ import jax
 import numpy as np
 from etils import epath
 
-from flaxgan.train import devices, samples, standing
+from flaxgan.train.distributed import device_mesh
+from flaxgan.train.evaluation import samples, standing_statistics
 from flaxgan.train.trained import Trained, load
 from flaxgan.types import Gan
 
@@ -102,7 +103,7 @@ def images_of_seeds(trained: Trained, seeds: list[int], arguments: argparse.Name
     z = np.stack([latent(seed, gan.z_dim, arguments.truncation) for seed in seeds])
     labels = _labels(trained, seeds, arguments)
     size = -(-arguments.batch_size // jax.device_count()) * jax.device_count()
-    sample = samples.sampler(gan, devices.data_mesh(), _options(gan, arguments), stage=trained.stage)
+    sample = samples.sampler(gan, device_mesh.data_mesh(), _options(gan, arguments), stage=trained.stage)
     average = _average(trained, labels, arguments.standing_batches)
     return samples.generate(sample, average, z, labels, batch_size=min(size, len(z)), alpha=trained.alpha)
 
@@ -123,7 +124,7 @@ def _average(trained: Trained, labels: np.ndarray, num_batches: int | None):
     """The generator's average, with standing statistics where they are asked for."""
     config = trained.config
     vectors = None if labels.ndim == 1 else lambda _, shape: np.broadcast_to(labels[0], (*shape, labels.shape[1]))
-    restate = standing.restater(
+    restate = standing_statistics.restater(
         trained.gan,
         num_batches=config.standing_batches if num_batches is None else num_batches,
         batch_size=config.batch_size,

@@ -17,11 +17,12 @@ from flaxgan.augment import controller
 from flaxgan.config import Config, DataConfig, to_json
 from flaxgan.convert.stylegan2 import ImportedNetworks, NetworkVariables, check_shapes, read_network_pickle
 from flaxgan.networks import stylegan2
-from flaxgan.train import compile as compilation
-from flaxgan.train import devices, setup
-from flaxgan.train.checkpoint import Checkpoints
-from flaxgan.train.run_folder import RunFolder
-from flaxgan.train.state import Average, NetworkState, TrainState
+from flaxgan.train.checkpoints.store import Checkpoints
+from flaxgan.train.distributed import device_mesh
+from flaxgan.train.programs import compilation
+from flaxgan.train.run.run_folder import RunFolder
+from flaxgan.train.step import training_setup
+from flaxgan.train.step.state import Average, NetworkState, TrainState
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,14 +70,14 @@ def _config(imported: ImportedNetworks) -> Config:
         # A batch of the usual size that the minibatch standard deviation can split.
         batch_size=math.lcm(32, network["mbstd_group_size"] or 1),
     )
-    return setup.complete(config)
+    return training_setup.complete(config)
 
 
 def _state(config: Config, imported: ImportedNetworks) -> TrainState:
     """The state before the first step, with the imported networks and the imported probability of augmentation."""
-    built = setup.build(config, imported.network["image_shape"])
+    built = training_setup.build(config, imported.network["image_shape"])
     # Shapes first: what a damaged pickle says about its networks may ask for more memory than there is.
-    expected = compilation.abstract_state(built, devices.data_mesh())
+    expected = compilation.abstract_state(built, device_mesh.data_mesh())
     g = _variables("G", imported.g, expected.g)
     d = _variables("D", imported.d, expected.d)
     return TrainState(

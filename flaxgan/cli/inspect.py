@@ -5,7 +5,7 @@ import json
 
 import jax
 
-from flaxgan.train import checkpoint
+from flaxgan.train.checkpoints import store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,10 +30,10 @@ def describe(path: str) -> dict[str, int | float | str]:
     Raises:
       ValueError: if there is no checkpoint.
     """
-    folder = checkpoint.locate(path)
-    arrays = checkpoint.read_all(folder)
+    folder = store.locate(path)
+    arrays = store.read_all(folder)
     count = lambda tree: sum(int(leaf.size) for leaf in jax.tree.leaves(tree))
-    config = checkpoint.read_config(folder)
+    config = store.read_config(folder)
     return {
         "checkpoint": str(folder),
         "network": config.network["name"],
@@ -42,5 +42,5 @@ def describe(path: str) -> dict[str, int | float | str]:
         "g_parameters": count(arrays["g"]["params"]),
         "d_parameters": count(arrays["d"]["params"]),
         "augment_p": float(arrays["ada"]["p"]),
-        "digest": checkpoint.digest(arrays),
+        "digest": store.digest(arrays),
     }

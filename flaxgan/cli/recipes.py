@@ -13,7 +13,7 @@ import re
 from typing import NamedTuple
 
 from flaxgan.config import Config
-from flaxgan.train import recipe
+from flaxgan.train.recipes import loader
 
 HEADER_FIELDS = ("Paper", "Command", "Data", "Hardware", "Published", "Reproduced")
 """What every recipe's docstring says, each on a line that begins with the word and a colon, in this order."""
@@ -89,7 +89,7 @@ def read(path: pathlib.Path) -> Recipe:
     """
     summary, header = read_header(path)
     try:
-        return Recipe(path, summary, header, recipe.load_recipe(str(path)), variants(path))
+        return Recipe(path, summary, header, loader.load_recipe(str(path)), variants(path))
     except ValueError as error:
         message = str(error)
         raise ValueError(message if str(path) in message else f"{path}: {message}") from error
@@ -127,7 +127,7 @@ def variants(path: pathlib.Path) -> tuple[str, ...]:
     if not _takes_variant(path):
         return ()
     try:
-        recipe.load_recipe(f"{path}:{_NO_VARIANT}")
+        loader.load_recipe(f"{path}:{_NO_VARIANT}")
     except ValueError as error:
         refusal = str(error)
     else:
@@ -141,12 +141,12 @@ def variants(path: pathlib.Path) -> tuple[str, ...]:
 
 
 def _takes_variant(path: pathlib.Path) -> bool:
-    return "variant" in inspect.signature(recipe.import_get_config(path)).parameters
+    return "variant" in inspect.signature(loader.import_get_config(path)).parameters
 
 
 def _is_variant(path: pathlib.Path, word: str) -> bool:
     try:
-        recipe.load_recipe(f"{path}:{word}")
+        loader.load_recipe(f"{path}:{word}")
     except ValueError:
         return False
     return True

@@ -17,7 +17,7 @@ from flaxgan.data.decoding import decode
 from flaxgan.data.decoding.transform import Transform
 from flaxgan.data.formats import image_files
 from flaxgan.ops.image import to_float, to_uint8_rounded
-from flaxgan.train import encode, samples
+from flaxgan.train.evaluation import reconstruction, samples
 from flaxgan.train.trained import Trained, load, load_discriminator
 
 
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scale",
         type=float,
-        default=encode.SCALE,
-        help=f"standard deviation of the decoded latents; 1 is that of training (default: {encode.SCALE})",
+        default=reconstruction.SCALE,
+        help=f"standard deviation of the decoded latents; 1 is that of training (default: {reconstruction.SCALE})",
     )
     parser.add_argument("--batch-size", type=int, default=16, help="images at a time (default: 16)")
 
@@ -90,7 +90,7 @@ def reconstructions(
     """Float images [N, H, W, C], made in batches of one size so that one program serves all."""
     size = min(arguments.batch_size, len(originals))
     again = jax.jit(
-        lambda g_variables, d_variables, images: encode.reconstruct(
+        lambda g_variables, d_variables, images: reconstruction.reconstruct(
             trained.gan, g_variables, d_variables, to_float(images), scale=arguments.scale
         )
     )

@@ -13,14 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from flaxgan.train import checkpoint, devices, diagnosis, failures, finite, growth, logs, phases, trained
-from flaxgan.train import compile as compilation
-from flaxgan.train import setup as setups
-from flaxgan.train.checkpoint import Checkpoints
-from flaxgan.train.failures import Failure
-from flaxgan.train.phases import Batch
-from flaxgan.train.setup import Setup
-from flaxgan.train.state import TrainState
+from flaxgan.train import trained
+from flaxgan.train.checkpoints import store
+from flaxgan.train.checkpoints.store import Checkpoints
+from flaxgan.train.distributed import device_mesh
+from flaxgan.train.programs import compilation, nan_trace
+from flaxgan.train.run import failures, logs
+from flaxgan.train.run.failures import Failure
+from flaxgan.train.step import nan_guard, phases, stage_plan, training_setup
+from flaxgan.train.step.phases import Batch
+from flaxgan.train.step.state import TrainState
+from flaxgan.train.step.training_setup import Setup
 
 MAX_LINES = 10
 """Arrays of a kind that are listed."""
@@ -49,29 +52,29 @@ def report(setup: Setup, state: TrainState, batch: Batch, failure: Failure) -> I
     yield f"in training  {failure.problem}, on {failure.devices}"
     scalars, fine = again(setup, state, batch, failure)
     yield f"again        {'everything is finite' if fine else logs.problem(scalars)}"
-    yield from _arrays("state before it", diagnosis.not_finite(state))
+    yield from _arrays("state before it", nan_trace.not_finite(state))
     phase = phases.by_name(setup, failure.phase)
     reals = phase.reals(jax.tree.map(jnp.asarray, batch), state.images_seen)
     inputs = jax.jit(phase.draw)(phase.key(failure.seed, failure.step, failure.repeat))
-    watched = diagnosis.watch(setup, failure.phase, state, reals, inputs)
+    watched = nan_trace.watch(setup, failure.phase, state, reals, inputs)
     yield f"values       {', '.join(f'{name} {float(np.mean(value)):.6g}' for name, value in watched.scalars.items())}"
     yield from _arrays("layers", watched.outputs)
     yield from _arrays("gradients", watched.gradients)
-    operation = diagnosis.first_operation(setup, failure.phase, state, reals, inputs)
+    operation = nan_trace.first_operation(setup, failure.phase, state, reals, inputs)
     yield f"operation    {operation or 'none whose result is not finite'}"
 
 
 def again(setup: Setup, state: TrainState, batch: Batch, failure: Failure) -> tuple[dict[str, np.ndarray], bool]:
     """The phase as in training: its values, and whether everything was finite."""
-    mesh = devices.data_mesh()
+    mesh = device_mesh.data_mesh()
     phase = phases.by_name(setup, failure.phase)
-    program = jax.jit(finite.guarded(phase.program(failure.seed)), out_shardings=devices.replicated(mesh))
-    placed = jax.device_put(batch, devices.batched(mesh))
+    program = jax.jit(nan_guard.guarded(phase.program(failure.seed)), out_shardings=device_mesh.replicated(mesh))
+    placed = jax.device_put(batch, device_mesh.batched(mesh))
     _, fine, scalars = program(state, np.bool_(True), placed, np.int32(failure.repeat))
     return jax.device_get(scalars), bool(fine)
 
 
-def _arrays(title: str, found: Mapping[str, diagnosis.Count]) -> Iterator[str]:
+def _arrays(title: str, found: Mapping[str, nan_trace.Count]) -> Iterator[str]:
     """The arrays that are not finite, the first ones by name."""
     yield f"{title:<12} {f'{len(found)} not finite' if found else 'finite'}"
     for name, count in list(found.items())[:MAX_LINES]:
@@ -82,20 +85,20 @@ def _arrays(title: str, found: Mapping[str, diagnosis.Count]) -> Iterator[str]:
 
 def _setup(folder: epath.Path, step: int, fake_labels: np.ndarray) -> Setup:
     """The setup of the stage, with the labels that were drawn: others depend on the data, which may be elsewhere."""
-    where = checkpoint.locate(folder)
-    config = checkpoint.read_config(where)
+    where = store.locate(folder)
+    config = store.read_config(where)
     with trained.naming_config(where):
-        built = setups.build(
-            config, trained.image_shape(config), constrain=devices.constrain_batch(devices.data_mesh())
+        built = training_setup.build(
+            config, trained.image_shape(config), constrain=device_mesh.constrain_batch(device_mesh.data_mesh())
         )
-        devices.check_batch(built)
+        device_mesh.check_batch(built)
     built = dataclasses.replace(built, labels=lambda key, shape: jnp.asarray(fake_labels))
-    return built.at(growth.number_at(built.stages, step))
+    return built.at(stage_plan.number_at(built.stages, step))
 
 
 def _restore(folder: epath.Path, step: int, setup: Setup) -> TrainState:
     checkpoints = Checkpoints(folder / "checkpoints", keep=1)
     try:
-        return checkpoints.restore(step, compilation.abstract_state(setup, devices.data_mesh()))
+        return checkpoints.restore(step, compilation.abstract_state(setup, device_mesh.data_mesh()))
     finally:
         checkpoints.close()

@@ -1,7 +1,7 @@
 """What a run is: frozen dataclasses, validated once, at build time.
 
 A recipe in configs/ returns a `Config`. Fields that name code (`network`, `loss`, the regularizers) hold the code's own
-name and its keyword arguments; `flaxgan.train.setup` checks those against the code's signature.
+name and its keyword arguments; `flaxgan.train.step.training_setup` checks those against the code's signature.
 """
 
 from flaxgan.config.parts import (

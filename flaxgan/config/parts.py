@@ -63,7 +63,7 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """One network's optimizer, a name and arguments of `flaxgan.train.optim`."""
+    """One network's optimizer, a name and arguments of `flaxgan.train.step.optimizers`."""
 
     name: str = "adam"
     """Update rule: adam, rmsprop (b2 is its decay) or sgd."""

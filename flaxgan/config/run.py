@@ -68,7 +68,7 @@ class Config:
     freeze_d_layers: int = 0
     """Layers of the discriminator, counted from the image, that are not trained (freeze-D)."""
     metrics: tuple[str, ...] = ()
-    """Measures taken at each snapshot, functions of flaxgan.train.measures."""
+    """Measures taken at each snapshot, functions of flaxgan.train.evaluation.snapshot_metrics."""
     metric_images: int = 2000
     """Generated images that each measure uses."""
     standing_batches: int = 0

@@ -1,8 +1,9 @@
 """Regularizers: one pure function each, (what it looks at, *, settings) -> (penalty, changes of the train state).
 
-An argument's name says what it is. The trainer supplies what a function asks for (`flaxgan.train.setup.SUPPLIED` lists
-the names for each network), a recipe gives the keyword-only rest (`gamma`, `weight`, `decay`). `discriminate` judges
-images with the labels and augmentation of the reals, `discriminate_fakes` with those of the generated images.
+An argument's name says what it is. The trainer supplies what a function asks for
+(`flaxgan.train.step.training_setup.SUPPLIED` lists the names for each network), a recipe gives the keyword-only rest
+(`gamma`, `weight`, `decay`). `discriminate` judges images with the labels and augmentation of the reals,
+`discriminate_fakes` with those of the generated images.
 
 A penalty is [N], one for each image, or a scalar. The trainer adds its mean to the loss. What is taken of input
 gradients or Jacobians uses the first-order forms of `flaxgan.losses.penalties`.

@@ -3,7 +3,7 @@
 The discriminator's features E(x) estimate the latent that an image comes from, and its score is their mean over the
 latent axis. The official code's encoder minimizes the mean of E(real) - E(fake), so the logit is -mean E(x) here: reals
 score higher, and the loss `wasserstein` is that of the paper. With the regularizer `latent_correlation` in the losses
-of both networks, `flaxgan.train.encode` inverts the generator.
+of both networks, `flaxgan.train.evaluation.reconstruction` inverts the generator.
 
 Reference: Su 2019, "O-GAN: Extremely Concise Approach for Auto-Encoding Generative Adversarial Networks"; the networks
 are those of its official code, in the manner of Radford et al. 2016 (DCGAN).

@@ -9,8 +9,9 @@ from etils import epath
 from jax import tree
 
 from flaxgan.config import Config
-from flaxgan.train import checkpoint, growth, setup
-from flaxgan.train.state import Average
+from flaxgan.train.checkpoints import store
+from flaxgan.train.step import stage_plan, training_setup
+from flaxgan.train.step.state import Average
 from flaxgan.types import Gan
 
 
@@ -41,16 +42,16 @@ def load(path: epath.PathLike) -> Trained:
     Raises:
       ValueError: if there is no checkpoint.
     """
-    folder = checkpoint.locate(path)
-    config = checkpoint.read_config(folder)
+    folder = store.locate(path)
+    config = store.read_config(folder)
     with naming_config(folder):
-        gan = setup.build_gan(config, image_shape(config))
-    arrays = checkpoint.read_average(folder)
+        gan = training_setup.build_gan(config, image_shape(config))
+    arrays = store.read_average(folder)
     average = Average(*(tree.map(jnp.asarray, arrays[name]) for name in ("params", "variables")))
     step = int(folder.name) if folder.name.isdigit() else 0
-    stages = growth.stages(config, gan)
+    stages = stage_plan.stages(config, gan)
     # A checkpoint at the border of two stages was made by the first of them.
-    stage = stages[growth.number_at(stages, max(step - 1, 0))]
+    stage = stages[stage_plan.number_at(stages, max(step - 1, 0))]
     return Trained(gan, average, config, stage.network_stage, float(stage.alpha(stage.images_at(step))))
 
 
@@ -80,6 +81,6 @@ def load_discriminator(path: epath.PathLike) -> dict:
     Raises:
       ValueError: if there is no checkpoint.
     """
-    found = checkpoint.read_all(checkpoint.locate(path))["d"]
+    found = store.read_all(store.locate(path))["d"]
     # An empty mapping is not in a checkpoint.
     return tree.map(jnp.asarray, {"params": found["params"], **found.get("variables", {})})

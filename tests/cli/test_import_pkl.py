@@ -18,7 +18,9 @@ from flaxgan.config import from_json
 from flaxgan.convert.stylegan2 import read_network_pickle
 from flaxgan.networks import stylegan2
 from flaxgan.ops.image import to_uint8
-from flaxgan.train import checkpoint, setup, trained
+from flaxgan.train import trained
+from flaxgan.train.checkpoints import store
+from flaxgan.train.step import training_setup
 
 PICKLES = pathlib.Path(__file__).parent.parent / "goldens" / "pickles"
 REAL = ("uncond16", "uncond16_proto3")
@@ -125,7 +127,7 @@ def test_images_are_those_of_the_reference(runs, expected):
 
 def test_generator_and_discriminator_are_the_references_too(runs, expected):
     """G itself, not its average, and D, for training from here."""
-    arrays, gan = checkpoint.read_all(checkpoint.locate(runs["uncond16"])), trained.load(runs["uncond16"]).gan
+    arrays, gan = store.read_all(store.locate(runs["uncond16"])), trained.load(runs["uncond16"]).gan
     g = {"params": arrays["g"]["params"], **arrays["g"]["variables"]}
     golden = nhwc(expected["out/img_psi1_G"])
     found = apply(gan, g, expected["in/z"], 1.0)
@@ -170,9 +172,9 @@ def test_inspect_shows_the_networks(runs, expected):
 @pytest.mark.parametrize("name", [*REAL, "all"])
 def test_config_is_complete_and_that_of_the_checkpoint(runs, name):
     config = from_json((runs[name] / "config.json").read_text())
-    assert config == checkpoint.read_config(checkpoint.locate(runs[name])) == setup.complete(config)
+    assert config == store.read_config(store.locate(runs[name])) == training_setup.complete(config)
     assert config.data.path == "" and config.network["dtype"] == "float32"
-    setup.build(config, (*config.data.resolution_px, config.data.channels))
+    training_setup.build(config, (*config.data.resolution_px, config.data.channels))
 
 
 def test_config_holds_what_the_pickle_says(runs):
@@ -204,8 +206,7 @@ def test_train_starts_from_an_imported_run_whose_networks_match(tiny_run, tmp_pa
     assert f"starting from {tmp_path / 'imported'}\n" in outcome.out
     assert "arrays loaded, 0 skipped, 0 new" in outcome.out
     noise, moved = [
-        checkpoint.read_all(checkpoint.locate(tmp_path / name))["g"]["variables"]["buffers"]
-        for name in ("imported", "run")
+        store.read_all(store.locate(tmp_path / name))["g"]["variables"]["buffers"] for name in ("imported", "run")
     ]
     jax.tree.map(np.testing.assert_array_equal, noise["synthesis"], moved["synthesis"])
     assert np.any(noise["mapping"]["w_avg"] != moved["mapping"]["w_avg"])

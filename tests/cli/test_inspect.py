@@ -3,7 +3,7 @@ import json
 import pytest
 import tiny_runs
 
-from flaxgan.train import checkpoint
+from flaxgan.train.checkpoints import store
 
 
 def _facts(path) -> dict:
@@ -16,8 +16,8 @@ def test_facts_of_a_run(tiny_run):
     facts = _facts(tiny_run.workdir)
     assert (facts["step"], facts["kimg"], facts["network"], facts["augment_p"]) == (12, 0.096, "stylegan2", 0.0)
     assert facts["checkpoint"] == str(tiny_run.workdir / "checkpoints" / "12")
-    arrays = checkpoint.read_all(checkpoint.locate(tiny_run.workdir))
-    assert facts["digest"] == checkpoint.digest(arrays) and len(facts["digest"]) == 64
+    arrays = store.read_all(store.locate(tiny_run.workdir))
+    assert facts["digest"] == store.digest(arrays) and len(facts["digest"]) == 64
     assert facts["g_parameters"] > 1000 and facts["d_parameters"] > 1000
 
 

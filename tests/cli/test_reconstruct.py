@@ -9,8 +9,10 @@ from PIL import Image
 from flaxgan.cli import reconstruct
 from flaxgan.config import Config, DataConfig
 from flaxgan.data.decoding.transform import Transform
-from flaxgan.train import encode, setup, state, trained
-from flaxgan.train.checkpoint import Checkpoints
+from flaxgan.train import trained
+from flaxgan.train.checkpoints.store import Checkpoints
+from flaxgan.train.evaluation import reconstruction
+from flaxgan.train.step import state, training_setup
 
 SHAPE = (8, 12, 3)
 
@@ -18,14 +20,14 @@ SHAPE = (8, 12, 3)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run folder of a network that encodes, before its first step."""
-    config = setup.complete(
+    config = training_setup.complete(
         Config(
             network={"name": "ogan", "z_dim": 6, "channels": 4},
             data=DataConfig(source="synthetic", resolution=SHAPE[:2]),
             batch_size=4,
         )
     )
-    built = setup.build(config, SHAPE)
+    built = training_setup.build(config, SHAPE)
     folder = tmp_path_factory.mktemp("ogan")
     checkpoints = Checkpoints(folder / "checkpoints", keep=1)
     with tiny_runs.quick_compilation():
@@ -70,7 +72,7 @@ def test_pairs_of_originals_and_reconstructions_and_their_error(run, originals, 
 
     loaded = trained.load(run)
     floats = (images / 127.5 - 1).astype(np.float32)
-    again = functools.partial(encode.reconstruct, loaded.gan)
+    again = functools.partial(reconstruction.reconstruct, loaded.gan)
     with tiny_runs.quick_compilation():
         expected = jax.jit(again)(loaded.variables, trained.load_discriminator(run), floats)
     np.testing.assert_allclose(cells[1:10:2], 127.5 * (np.asarray(expected) + 1), atol=0.6)

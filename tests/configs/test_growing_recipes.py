@@ -3,15 +3,15 @@
 import pytest
 import tiny_runs
 
-from flaxgan.train import growth, setup
-from flaxgan.train.recipe import load_recipe
+from flaxgan.train.recipes.loader import load_recipe
+from flaxgan.train.step import stage_plan, training_setup
 
 
 def _plan(name):
     """The config of a recipe and its stages."""
     config = load_recipe(str(tiny_runs.ROOT / "configs" / name))
     sides = config.data.resolution_px
-    return config, growth.stages(config, setup.build_gan(config, (*sides, config.data.channels)))
+    return config, stage_plan.stages(config, training_setup.build_gan(config, (*sides, config.data.channels)))
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,20 @@ import numpy as np
 import tiny_runs
 
 from flaxgan.config import OptimizerConfig
-from flaxgan.train import phases, setup, state
-from flaxgan.train.recipe import load_recipe
-from flaxgan.train.scene import Reals
+from flaxgan.train.recipes.loader import load_recipe
+from flaxgan.train.step import phases, state, training_setup
+from flaxgan.train.step.loss_context import Reals
 
 SHAPE = (8, 8, 1)
 
 
-def _small_setup() -> setup.Setup:
+def _small_setup() -> training_setup.Setup:
     """The recipe's losses and order of updates, with plain gradient descent on smaller networks."""
     config = load_recipe(f"{tiny_runs.ROOT / 'configs' / 'ogan_celeba128'}.py:tiny")
     sgd = OptimizerConfig(name="sgd", learning_rate=1.0, b1=0.0)
     network = {**config.network, "z_dim": 5, "channels": 3}
     config = dataclasses.replace(config, network=network, batch_size=6, g_optimizer=sgd, d_optimizer=sgd)
-    return setup.build(config, SHAPE)
+    return training_setup.build(config, SHAPE)
 
 
 def _joint_loss(gan, g, d, params, z, real):

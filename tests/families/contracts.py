@@ -14,8 +14,8 @@ import tiny_runs
 from flaxgan import lookup, networks
 from flaxgan.cli import recipes
 from flaxgan.config import Config
-from flaxgan.train import setup, state
-from flaxgan.train.recipe import load_recipe
+from flaxgan.train.recipes.loader import load_recipe
+from flaxgan.train.step import state, training_setup
 
 FOLDER = pathlib.Path(__file__).parents[2] / "configs"
 
@@ -109,7 +109,7 @@ def _value(config: Config, field: str) -> object:
 
 def _can_be_built(config: Config) -> bool:
     try:
-        setup.build(config, image_shape(config)).gan  # noqa: B018
+        training_setup.build(config, image_shape(config)).gan  # noqa: B018
     except ValueError:
         return False
     return True
@@ -160,10 +160,10 @@ def conditional(family: str) -> bool:
     return _can_be_built(family_config(family, num_classes=10))
 
 
-def build(family: str) -> setup.Setup:
+def build(family: str) -> training_setup.Setup:
     """The family as the trainer sees it, with classes if it takes them, at the last stage."""
     config = family_config(family, num_classes=10 if conditional(family) else 0)
-    built = setup.build(config, image_shape(config))
+    built = training_setup.build(config, image_shape(config))
     return built.at(len(built.stages) - 1)
 
 

@@ -9,13 +9,14 @@ import pytest
 import tiny_runs
 from PIL import Image
 
-from flaxgan.train import devices, inputs, setup
+from flaxgan.train.distributed import device_mesh
+from flaxgan.train.step import random_inputs, training_setup
 
 
 def test_vectors_are_drawn_as_often_as_in_the_data():
     data = np.array([[0, 1], [1, 1], [0, 1], [0, 0]], np.float32)
     for scale in (1, 0.5, -3, 300):  # whole numbers up to 255 are kept as bytes
-        drawn = np.asarray(inputs.vector_sampler(data * scale)(jax.random.key(0), (20, 100)))
+        drawn = np.asarray(random_inputs.vector_sampler(data * scale)(jax.random.key(0), (20, 100)))
         assert drawn.dtype == np.float32 and drawn.shape == (20, 100, 2)
         rows, counts = np.unique(drawn.reshape(-1, 2) / scale, axis=0, return_counts=True)
         shares = dict(zip(map(tuple, np.rint(rows).tolist()), counts / 2000))
@@ -33,13 +34,13 @@ WITH_CLASSES = {config.network["name"] for config in contracts.tiny_recipes().va
 @pytest.mark.parametrize("family", sorted(WITH_CLASSES))
 def test_every_family_with_classes_takes_vectors(family):
     config = vectors_of(family)
-    built = setup.build(setup.complete(config), contracts.image_shape(config))
-    devices.check_batch(built)
+    built = training_setup.build(training_setup.complete(config), contracts.image_shape(config))
+    device_mesh.check_batch(built)
     assert built.abstract_labels(3).shape == (3, config.data.num_classes)
 
 
 def test_networks_that_take_classes_alone_are_refused_by_name(monkeypatch):
-    built = setup.build(setup.complete(vectors_of("stylegan2")), (8, 8, 1))
+    built = training_setup.build(training_setup.complete(vectors_of("stylegan2")), (8, 8, 1))
 
     def refuse(self, *arguments):
         raise ValueError("labels: found float32, allowed: int [N]")
@@ -49,7 +50,7 @@ def test_networks_that_take_classes_alone_are_refused_by_name(monkeypatch):
         r"config\.data\.labels: found 'vectors', which the generator of network 'stylegan2' refuses: labels: found"
     )
     with pytest.raises(ValueError, match=problem):
-        devices.check_batch(built)
+        device_mesh.check_batch(built)
 
 
 ONE, TWO = "1,0,0,0,0,0,0,0,0,0", "0,0,0.5,0,0,0,0,0,-1,0"

@@ -9,7 +9,8 @@ import pytest
 
 from flaxgan import lookup, networks
 from flaxgan.config import Config, GrowthConfig
-from flaxgan.train import devices, setup
+from flaxgan.train.distributed import device_mesh
+from flaxgan.train.step import training_setup
 
 
 def _build(family: str) -> inspect.Signature:
@@ -20,9 +21,9 @@ def _families_with(field: str) -> list[str]:
     return [family for family in contracts.FAMILIES if field in _build(family).parameters]
 
 
-def _setup(family: str, **fields: object) -> setup.Setup:
-    config = setup.complete(dataclasses.replace(contracts.family_config(family), **fields))
-    return setup.build(config, contracts.image_shape(config))
+def _setup(family: str, **fields: object) -> training_setup.Setup:
+    config = training_setup.complete(dataclasses.replace(contracts.family_config(family), **fields))
+    return training_setup.build(config, contracts.image_shape(config))
 
 
 def _without_labels(family: str, **network: object) -> Config:
@@ -32,7 +33,7 @@ def _without_labels(family: str, **network: object) -> Config:
 
 def _refused(config: Config, *words: str) -> None:
     with pytest.raises(ValueError) as error:
-        setup.build(config, contracts.image_shape(config))
+        training_setup.build(config, contracts.image_shape(config))
     for word in words:
         assert word in str(error.value), str(error.value)
 
@@ -47,7 +48,7 @@ def test_normalization_by_class_without_labels(family):
     """A family that can do without labels all the same, as BigGAN by parts of its latent, generates without them."""
     config = _without_labels(family, g_norm="conditional")
     try:
-        gan = setup.build(config, contracts.image_shape(config)).gan
+        gan = training_setup.build(config, contracts.image_shape(config)).gan
     except ValueError as error:
         assert "config.network: g_norm: found 'conditional', allowed: " in str(error)
         return
@@ -104,11 +105,11 @@ def test_latents_that_a_family_does_not_estimate(family, field):
 def test_a_batch_that_the_devices_do_not_divide(family, monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 3)
     with pytest.raises(ValueError, match=r"config.batch_size: found 8, allowed: a multiple of 3 \(3 device"):
-        devices.check_batch(_setup(family))
+        device_mesh.check_batch(_setup(family))
 
 
 @pytest.mark.parametrize("family", contracts.FAMILIES)
 def test_an_argument_that_a_family_does_not_have(family):
     config = contracts.family_config(family)
     with pytest.raises(ValueError, match="config.network: unknown field 'wavelets', allowed: "):
-        setup.complete(dataclasses.replace(config, network={**config.network, "wavelets": 3}))
+        training_setup.complete(dataclasses.replace(config, network={**config.network, "wavelets": 3}))

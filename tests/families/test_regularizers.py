@@ -14,14 +14,14 @@ import tiny_runs
 
 from flaxgan import lookup, prng
 from flaxgan.losses import regularizers
-from flaxgan.train import phases, setup, terms
-from flaxgan.train.scene import Reals
+from flaxgan.train.step import objectives, phases, training_setup
+from flaxgan.train.step.loss_context import Reals
 
 NAMES = lookup.function_names(regularizers)
 FIELDS = {"g": "g_regularizers", "d": "d_regularizers"}
 
 
-def _with(family: str, network: str, names: list[str]) -> setup.Setup:
+def _with(family: str, network: str, names: list[str]) -> training_setup.Setup:
     """The family with these regularizers of a network, whatever its recipe has.
 
     Raises:
@@ -29,8 +29,8 @@ def _with(family: str, network: str, names: list[str]) -> setup.Setup:
     """
     built = contracts.build(family)
     fields = {**dict.fromkeys(FIELDS.values(), {}), FIELDS[network]: {name: {} for name in names}}
-    config = setup.complete(dataclasses.replace(built.config, **fields))
-    return setup.build(config, contracts.image_shape(config)).at(len(built.stages) - 1)
+    config = training_setup.complete(dataclasses.replace(built.config, **fields))
+    return training_setup.build(config, contracts.image_shape(config)).at(len(built.stages) - 1)
 
 
 def _fits(family: str, network: str, name: str) -> bool:
@@ -55,7 +55,7 @@ def _observed(family: str, network: str, names: list[str]) -> dict:
         inputs = jax.tree.map(lambda x: x[0], main.draw(prng.step_key(0, state.step, "test")))
         found = {}
         for name in names:
-            loss = terms.regularizer(built, network, name)
+            loss = objectives.regularizer(built, network, name)
             (value, _), gradient = jax.value_and_grad(loss, has_aux=True)(
                 getattr(state, network).params, state, reals, inputs
             )

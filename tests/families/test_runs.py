@@ -14,7 +14,7 @@ import pytest
 import tiny_runs
 from PIL import Image
 
-from flaxgan.train import checkpoint
+from flaxgan.train.checkpoints import store
 from flaxgan.train.trained import load
 
 DEVICES = 4
@@ -42,12 +42,12 @@ def _trained(recipe: str, folder: pathlib.Path) -> pathlib.Path:
 def _interrupted(workdir: pathlib.Path, other: pathlib.Path) -> pathlib.Path:
     """A copy of a run folder as it was two steps before its end."""
     shutil.copytree(workdir, other)
-    shutil.rmtree(checkpoint.locate(other))
+    shutil.rmtree(store.locate(other))
     return other
 
 
 def _digest(workdir: pathlib.Path) -> str:
-    return checkpoint.digest(checkpoint.read_all(checkpoint.locate(workdir)))
+    return store.digest(store.read_all(store.locate(workdir)))
 
 
 def _losses(workdir: pathlib.Path) -> dict[str, float]:
@@ -90,7 +90,7 @@ def test_a_few_steps_are_finite_and_move_both_networks(recipe, folder):
         values = {**line["losses"], **line["statistics"]}
         assert np.isfinite(list(values.values())).all(), values
     first, last = (
-        checkpoint.read_all(workdir / "checkpoints" / step)
+        store.read_all(workdir / "checkpoints" / step)
         for step in sorted((path.name for path in (workdir / "checkpoints").iterdir()), key=int)[-2:]
     )
     for network in ("g", "d", "ema"):

@@ -10,8 +10,8 @@ import pytest
 
 from flaxgan import lookup
 from flaxgan.losses import penalties, regularizers
-from flaxgan.train.setup import SUPPLIED
-from flaxgan.train.state import TrainState
+from flaxgan.train.step.state import TrainState
+from flaxgan.train.step.training_setup import SUPPLIED
 
 NAMES = lookup.function_names(regularizers)
 

@@ -15,23 +15,22 @@ from reference_states import variables
 from flaxgan.augment import controller
 from flaxgan.config import Config, DataConfig, EmaConfig, OptimizerConfig
 from flaxgan.convert.state_dict import from_flax
-from flaxgan.train import optim
-from flaxgan.train import setup as building
-from flaxgan.train.forward import Latents
-from flaxgan.train.scene import Reals
-from flaxgan.train.setup import Setup
-from flaxgan.train.state import Average, NetworkState, TrainState
+from flaxgan.train.step import optimizers, training_setup
+from flaxgan.train.step.forward import Latents
+from flaxgan.train.step.loss_context import Reals
+from flaxgan.train.step.state import Average, NetworkState, TrainState
+from flaxgan.train.step.training_setup import Setup
 from flaxgan.types import Gan
 
 
 def setup(case: Case) -> Setup:
     """What the trainer's phases are built of, for the options of a case: G, D, batch, loss, and those of a run."""
     gan, frozen_layers = _gan(case)
-    config = building.complete(_config(case, gan))
-    built = building.build(config, gan.image_shape)
+    config = training_setup.complete(_config(case, gan))
+    built = training_setup.build(config, gan.image_shape)
     # A recipe has one set of widths for both networks, the reference one for each: these networks are not the recipe's.
     config = dataclasses.replace(config, freeze_d_layers=frozen_layers)
-    return dataclasses.replace(built, config=config, gan=gan, optimizers=optim.build(config, gan.d_layers))
+    return dataclasses.replace(built, config=config, gan=gan, optimizers=optimizers.build(config, gan.d_layers))
 
 
 def train_state(case: Case, built: Setup, *, prefix: str = "", pl_mean: Any = 0.0) -> TrainState:

@@ -13,8 +13,8 @@ from flaxgan.losses import adversarial, regularizers
 from flaxgan.nn.norms import SelfModulatedBatchNorm
 from flaxgan.ops.gdrop import generalized_dropout
 from flaxgan.ops.resampling import fade_reals
-from flaxgan.train import growth
-from flaxgan.train.schedules import rampup_factor
+from flaxgan.train.step import stage_plan
+from flaxgan.train.step.schedules import rampup_factor
 from flaxgan.types import Gan
 
 suite = Suite(__name__, float32=2e-5, float64=1e-6)
@@ -178,9 +178,9 @@ def _levels_left(case: Case, kimg: np.ndarray) -> list[float]:
             stabilize_kimg=float(case.option("training_kimg")),
         ),
     )
-    planned = growth.stages(config, gan)
+    planned = stage_plan.stages(config, gan)
     images = [round(1000 * float(k)) for k in kimg]
-    stages = [planned[growth.number_at(planned, count)] for count in images]
+    stages = [planned[stage_plan.number_at(planned, count)] for count in images]
     left = [len(sizes) - 1 - stage.network_stage for stage in stages]
     return [n + 1 - float(stage.alpha(count)) for n, stage, count in zip(left, stages, images, strict=True)]
 

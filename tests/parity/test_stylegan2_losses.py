@@ -16,12 +16,12 @@ from goldens import Case, Suite, nchw, nhwc
 
 from flaxgan import augment
 from flaxgan.losses.penalties import input_gradient_penalty, path_length_penalty
-from flaxgan.train import forward, terms
-from flaxgan.train.forward import Latents
-from flaxgan.train.inputs import PhaseInputs
-from flaxgan.train.scene import Reals
-from flaxgan.train.setup import Setup
-from flaxgan.train.state import TrainState
+from flaxgan.train.step import forward, objectives
+from flaxgan.train.step.forward import Latents
+from flaxgan.train.step.loss_context import Reals
+from flaxgan.train.step.random_inputs import PhaseInputs
+from flaxgan.train.step.state import TrainState
+from flaxgan.train.step.training_setup import Setup
 
 suite = Suite(__name__, float32=3e-5, float64=5e-7)
 
@@ -117,7 +117,7 @@ def _play(setup: Setup, network: str, *arguments: Any) -> tuple[jax.Array, Train
         judged.update(real=real, fake=fake, d_loss=d_loss, g_loss=g_loss)
         return d_loss, g_loss
 
-    loss, (state, _) = terms.main(dataclasses.replace(setup, loss=watched_loss), network)(*arguments)
+    loss, (state, _) = objectives.main(dataclasses.replace(setup, loss=watched_loss), network)(*arguments)
     return loss, state, judged
 
 
@@ -128,7 +128,7 @@ def _columns(results: dict[str, jax.Array]) -> dict[str, jax.Array]:
 
 def _path_length(setup: Setup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
     """The trainer's term; and, on the same images, the penalty of the library with what it is computed from."""
-    loss, (after, _) = terms.regularizer(setup, "g", "path_length")(params, state, reals, inputs)
+    loss, (after, _) = objectives.regularizer(setup, "g", "path_length")(params, state, reals, inputs)
     noise = inputs.image_noise
     latents = inputs.latents.replace(z=inputs.latents.z[: len(noise)], labels=inputs.latents.labels[: len(noise)])
     ws, variables = forward.map_latents(setup.gan, params, state.g.variables, latents)
@@ -142,7 +142,7 @@ def _path_length(setup: Setup, params: Any, state: TrainState, reals: Reals, inp
 
 def _r1(setup: Setup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
     """The trainer's term; and, on the same images, the penalty of the library with what it is computed from."""
-    loss, _ = terms.regularizer(setup, "d", "r1")(params, state, reals, inputs)
+    loss, _ = objectives.regularizer(setup, "d", "r1")(params, state, reals, inputs)
 
     def discriminate(images):
         if setup.augment_spec is not None:

@@ -20,12 +20,12 @@ from goldens import Case, Suite, nchw
 
 from flaxgan.convert.state_dict import from_flax
 from flaxgan.ops.upfirdn import setup_filter
-from flaxgan.train import advance, ema, optim, phases
-from flaxgan.train.forward import Latents
-from flaxgan.train.inputs import PhaseInputs
-from flaxgan.train.phases import Phase
-from flaxgan.train.setup import Setup
-from flaxgan.train.state import Average, NetworkState, TrainState
+from flaxgan.train.step import ema, finish_step, optimizers, phases
+from flaxgan.train.step.forward import Latents
+from flaxgan.train.step.phases import Phase
+from flaxgan.train.step.random_inputs import PhaseInputs
+from flaxgan.train.step.state import Average, NetworkState, TrainState
+from flaxgan.train.step.training_setup import Setup
 
 suite = Suite(__name__, float32=1e-4, float64=1e-6)
 
@@ -45,7 +45,7 @@ def test_golden(case_id, record_property):
 @suite.kind("*", inputs=["init/*", "z", "gen_c", "real", "real_c", "pl_noise", "test_z", "test_c"])
 def run_trajectory(case: Case):
     setup = training.setup(case)
-    setup = dataclasses.replace(setup, optimizers=optim.Optimizers(*map(_keeping_gradients, setup.optimizers)))
+    setup = dataclasses.replace(setup, optimizers=optimizers.Optimizers(*map(_keeping_gradients, setup.optimizers)))
     run = Run(case, setup)
     _check_options(case, run)
     state = training.train_state(case, setup, prefix="init/")
@@ -73,7 +73,7 @@ class Run:
         self.setup = setup
         self.phases = phases.build(setup)
         self.updates = {phase.name: training.compiled(phase.update) for phase in self.phases}
-        self.advance = training.compiled(advance.program(setup))
+        self.advance = training.compiled(finish_step.program(setup))
         self.history = collections.defaultdict(list)
 
     def step(self, state: TrainState, iteration: int) -> TrainState:
@@ -135,8 +135,8 @@ def _check_options(case: Case, run: Run) -> None:
     order = tuple(REFERENCE_NAMES[phase.name] for phase in run.phases)
     case.check("the phases are the reference's", case.option("phase_order") == order)
     adams = {
-        "G": optim.lazy(config.g_optimizer, optim.lazy_ratio(config.g_regularizers)),
-        "D": optim.lazy(config.d_optimizer, optim.lazy_ratio(config.d_regularizers)),
+        "G": optimizers.lazy(config.g_optimizer, optimizers.lazy_ratio(config.g_regularizers)),
+        "D": optimizers.lazy(config.d_optimizer, optimizers.lazy_ratio(config.d_regularizers)),
     }
     effective = case.option("effective_adam")
     case.check("both networks have an Adam", set(effective) == set(adams))

@@ -13,9 +13,9 @@ import numpy as np
 import small_gans
 from jax.sharding import AxisType
 
-from flaxgan.train import compile as compilation
-from flaxgan.train import devices
-from flaxgan.train.checkpoint import Checkpoints
+from flaxgan.train.checkpoints.store import Checkpoints
+from flaxgan.train.distributed import device_mesh
+from flaxgan.train.programs import compilation
 
 COUNTS = (1, 2, 4, 8)
 STEPS_BEFORE, STEPS_AFTER = 3, 2
@@ -30,14 +30,14 @@ class Training:
             g_regularizers={"path_length": {"interval": 2, "batch_shrink": 2}},
             d_regularizers={"r1": {"interval": 2, "gamma": 1.0}},
         )
-        self.setup = dataclasses.replace(setup, constrain=devices.constrain_batch(self.mesh))
+        self.setup = dataclasses.replace(setup, constrain=device_mesh.constrain_batch(self.mesh))
         self.programs = compilation.compile_all(self.setup, self.mesh, say=lambda text: None)
 
     def steps(self, state, count: int):
         """The state after some steps, and the losses of all phases."""
         losses = []
         for step in range(int(state.step), int(state.step) + count):
-            batch = jax.device_put(small_gans.batch(seed=step), devices.batched(self.mesh))
+            batch = jax.device_put(small_gans.batch(seed=step), device_mesh.batched(self.mesh))
             fine = np.bool_(True)
             for program in self.programs[:-1]:
                 if step % program.interval == 0:

@@ -9,9 +9,9 @@ from flax import linen as nn
 
 from flaxgan.config import Config, DataConfig, OptimizerConfig
 from flaxgan.losses.adversarial import non_saturating
-from flaxgan.train import optim, setup, state
-from flaxgan.train.inputs import label_sampler
-from flaxgan.train.scene import Reals
+from flaxgan.train.step import optimizers, state, training_setup
+from flaxgan.train.step.loss_context import Reals
+from flaxgan.train.step.random_inputs import label_sampler
 from flaxgan.types import DiscriminatorOutput, Gan
 
 IMAGE_SHAPE = (4, 4, 1)
@@ -73,10 +73,10 @@ def config(**fields) -> Config:
     adam = OptimizerConfig(learning_rate=0.01)
     data = DataConfig(source="synthetic", resolution=4, channels=1)
     default = {"network": {"name": "stylegan2"}, "data": data, "batch_size": BATCH_SIZE, "seed": SEED}
-    return setup.complete(Config(**{**default, "g_optimizer": adam, "d_optimizer": adam, **fields}))
+    return training_setup.complete(Config(**{**default, "g_optimizer": adam, "d_optimizer": adam, **fields}))
 
 
-def setup_of(*, style: bool = True, optimizer=None, **fields) -> setup.Setup:
+def setup_of(*, style: bool = True, optimizer=None, **fields) -> training_setup.Setup:
     """A setup for these networks.
 
     Args:
@@ -85,11 +85,15 @@ def setup_of(*, style: bool = True, optimizer=None, **fields) -> setup.Setup:
       **fields: of the config.
     """
     chosen, networks = config(**fields), gan(style=style)
-    optimizers = optim.build(chosen, networks.d_layers) if optimizer is None else optim.Optimizers(optimizer, optimizer)
-    return setup.Setup(chosen, networks, optimizers, loss=non_saturating, labels=label_sampler(None))
+    built = (
+        optimizers.build(chosen, networks.d_layers)
+        if optimizer is None
+        else optimizers.Optimizers(optimizer, optimizer)
+    )
+    return training_setup.Setup(chosen, networks, built, loss=non_saturating, labels=label_sampler(None))
 
 
-def init(of: setup.Setup) -> state.TrainState:
+def init(of: training_setup.Setup) -> state.TrainState:
     return state.init(of.gan, of.optimizers, seed=SEED)
 
 
@@ -109,6 +113,6 @@ def moved(before, after) -> dict[str, np.ndarray]:
     return jax.tree.map(lambda old, new: np.asarray(new, np.float64) - np.asarray(old, np.float64), before, after)
 
 
-def replace_config(of: setup.Setup, **fields) -> setup.Setup:
+def replace_config(of: training_setup.Setup, **fields) -> training_setup.Setup:
     """The same setup with other fields of the config; networks and optimizers stay."""
     return dataclasses.replace(of, config=dataclasses.replace(of.config, **fields))

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from flaxgan.train import checkpoint, trained
-from flaxgan.train.state import Average
+from flaxgan.train import trained
+from flaxgan.train.checkpoints import store
+from flaxgan.train.step.state import Average
 
 
 def test_average_and_networks_of_a_run(tiny_run):
     loaded = trained.load(tiny_run.workdir)
-    arrays = checkpoint.read_all(checkpoint.locate(tiny_run.workdir))["ema"]
+    arrays = store.read_all(store.locate(tiny_run.workdir))["ema"]
     assert isinstance(loaded.average, Average)
     jax.tree.map(np.testing.assert_array_equal, loaded.average.params, arrays["params"])
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(loaded.average))
@@ -54,7 +55,7 @@ def test_a_config_that_cannot_be_built_is_named(tiny_run, tmp_path, field, name,
 def test_discriminator_of_a_run(tiny_run):
     """It has no variables but its parameters, and is applied as it is."""
     found = trained.load_discriminator(tiny_run.workdir)
-    arrays = checkpoint.read_all(checkpoint.locate(tiny_run.workdir))["d"]
+    arrays = store.read_all(store.locate(tiny_run.workdir))["d"]
     assert set(found) == {"params"} and all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(found))
     jax.tree.map(np.testing.assert_array_equal, found["params"], arrays["params"])
 

@@ -1,0 +1,162 @@
+"""Training from the command line's point of view: start or resume, compile, train, stop."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+
+from flaxgan.train.checkpoints import store, transfer
+from flaxgan.train.checkpoints.integrity import DamagedError
+from flaxgan.train.checkpoints.store import Checkpoints, SaveError
+from flaxgan.train.distributed import multihost
+from flaxgan.train.programs import compilation
+from flaxgan.train.run import disk_space, error_messages, logs, run_folder
+from flaxgan.train.run.prepare import Run
+from flaxgan.train.run.trainer import Session
+from flaxgan.train.step.state import TrainState
+
+
+def train(run: Run) -> TrainState:
+    """Trains to the end of the run, or until SIGINT or SIGTERM, from a checkpoint if there is one.
+
+    Args:
+      run: what is trained. Checkpoints after the one that it goes back to are set aside.
+
+    Returns:
+      The last state, which is also saved.
+
+    Raises:
+      KeyboardInterrupt: after SIGINT, once the state is saved.
+      NonFiniteError: if a number is not finite; checkpoints are left as they are.
+      SaveError: if a checkpoint or another file cannot be written; the checkpoints before are left as they are.
+      ValueError: if the checkpoint is damaged, and nothing is changed then; if another program trains in this folder.
+    """
+    logs.say(f"data: {run.source.description}")
+    for note in run.source.notes:
+        logs.say(note)
+    images = run.setup.stages[-1].images_per_step
+    logs.say(f"devices: {jax.device_count()} {jax.default_backend()}, {images} images a step")
+    stop = multihost.Stop()
+    with _folder(run):
+        checkpoints = Checkpoints(run.folder.checkpoints, keep=run.retention)
+        try:
+            state = _train(run, checkpoints, stop)
+        except SaveError:
+            raise
+        except OSError as error:
+            raise SaveError(f"{error_messages.explain(error)}; {checkpoints.last_good()}") from error
+        finally:
+            checkpoints.close()
+    if signal.SIGINT in stop.signals:
+        raise KeyboardInterrupt
+    return state
+
+
+@contextmanager
+def _folder(run: Run) -> Iterator[None]:
+    """The run folder, made by the first process and kept for this program."""
+    with contextlib.ExitStack() as stack:
+
+        def make() -> None:
+            if run.folder.config.exists() and not store.steps(run.folder.checkpoints):
+                logs.say(f"{run.folder.root} has no checkpoint: the run starts anew")
+            run_folder.make(run.folder, run.config, run.data)
+            stack.enter_context(run_folder.locked(run.folder))
+
+        multihost.all_or_none(make if jax.process_index() == 0 else lambda: None)
+        multihost.all_or_none(lambda: run_folder.require_shared(run.folder, run.config))
+        yield
+
+
+def _train(run: Run, checkpoints: Checkpoints, stop: multihost.Stop) -> TrainState:
+    state = _start(run, checkpoints)
+    step = int(state.step)
+    if step >= run.setup.total_steps:
+        logs.say(f"nothing to do: {run.folder.root} has reached {run.config.total_kimg:g} kimg")
+        return state
+    checkpoints.prune()
+    multihost.all_or_none(lambda: disk_space.check(run.folder.root, state, run.retention))
+    with contextlib.closing(Session(run, checkpoints, stop, step=step)) as session:
+        session.prepare(state)
+        with _stop_signals(stop.signals):
+            return session.run(state)
+
+
+def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
+    steps = checkpoints.steps()
+    if not steps:
+        return _new(run)
+    step = steps[-1] if run.resume is None else run.resume
+    logs.say(f"resuming {run.folder.root} at step {step}")
+    try:
+        state = checkpoints.restore(step, compilation.abstract_state(run.setup, run.mesh))
+    except DamagedError as error:
+        raise DamagedError(f"{error}\n{_way_out(run, step, steps)}") from error
+    aside = checkpoints.set_aside_after(step, run.folder.set_aside)
+    if run.resume is not None and jax.process_index() == 0:
+        run_folder.note_resumed(run.folder, run.resume)
+    if aside:
+        logs.say(f"later checkpoints are now in {run.folder.set_aside}: {', '.join(map(str, aside))}")
+    return state
+
+
+def _way_out(run: Run, step: int, steps: list[int]) -> str:
+    """What to do about a damaged checkpoint."""
+    earlier = [other for other in steps if other < step]
+    if not earlier:
+        return "There is no earlier checkpoint. Nothing was changed; another --workdir starts anew"
+    return (
+        f"Nothing was changed. The checkpoint before it is that of step {earlier[-1]}: the same command with "
+        f"--resume={earlier[-1]} continues there, and moves later ones to {run.folder.set_aside}"
+    )
+
+
+def _new(run: Run) -> TrainState:
+    state = compilation.init_state(run.setup, run.mesh)
+    if not run.config.init_from:
+        return state
+    state, report = transfer.load_networks(state, run.config.init_from)
+    for line in (f"starting from {run.config.init_from}", *report.lines()):
+        logs.say(line)
+    return state
+
+
+class _Terminated(BaseException):
+    """SIGTERM; no handler of errors is meant to see it."""
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """While there is nothing to save yet, SIGTERM ends the program with exit code 0, as it does later after saving."""
+
+    def end(number, frame):
+        raise _Terminated
+
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except _Terminated:
+        logs.say("stopped, with nothing to save; the same command starts again")
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def _stop_signals(received: list[int]) -> Iterator[None]:
+    """Collects SIGINT and SIGTERM, so that a step is finished and saved; a second one acts at once."""
+    previous = {}
+
+    def stop(number, frame):
+        received.append(number)
+        logs.say("stopping after this step ...")
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

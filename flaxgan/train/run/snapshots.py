@@ -1,0 +1,63 @@
+"""What is made at a snapshot beside the checkpoint: the grids of images, and the measures."""
+
+import jax
+import numpy as np
+
+from flaxgan.data.pipeline import batching
+from flaxgan.train.evaluation import samples
+from flaxgan.train.run.logs import Logs
+from flaxgan.train.run.prepare import Run
+from flaxgan.train.step.stage_plan import Stage
+from flaxgan.train.step.state import TrainState
+
+
+class Snapshots:
+    """The images and measures of a run, in one of its stages."""
+
+    def __init__(self, run: Run, logs: Logs, stage: Stage):
+        self._run, self._logs, self._stage = run, logs, stage
+        self._sample = samples.sampler(run.setup.gan, run.mesh, stage=stage.network_stage)
+
+    def save_reals(self) -> None:
+        """The grid of real images."""
+        run = self._run
+        rows, columns = samples.grid_shape(run.source.image_shape, run.config.data.num_classes)
+        if run.config.data.num_classes == columns and run.config.data.labels == "classes":
+            images, _ = batching.by_class(run.source, rows, run.config.seed)
+        else:
+            images, _ = batching.first_images(run.source, rows * columns, run.config.seed)
+        self._save_grid("reals", images, columns, step=0)
+
+    def take(self, state: TrainState, step: int) -> dict[str, float]:
+        """The grid of generated images, and the measured values."""
+        run, kimg = self._run, int(state.images_seen) / 1000
+        setup, seed = run.setup, run.config.seed
+        rows, columns = samples.grid_shape(setup.gan.image_shape, setup.gan.num_classes)
+        latents = samples.grid_latents(setup.gan, seed, rows, columns, vectors=setup.vector_labels)
+        self._save_grid(f"fakes{round(kimg):06d}", self._generate(state, *latents), columns, step=step)
+        measured = self._measure(state) if run.measures else {}
+        if measured:
+            self._logs.measured({"step": step, "kimg": kimg, **measured})
+        return measured
+
+    def _measure(self, state: TrainState) -> dict[str, float]:
+        run = self._run
+        vectors, num_images = run.setup.vector_labels, run.config.metric_images
+        z, labels = samples.metric_latents(run.setup.gan, run.config.seed, num_images, vectors=vectors)
+        fakes = self._generate(state, z, labels)
+        found: dict[str, float] = {}
+        for measure in run.measures:
+            found |= {name: float(value) for name, value in measure(fakes, labels).items()}
+        return found
+
+    def _generate(self, state: TrainState, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        size = max(self._stage.batch_size, jax.device_count())
+        alpha = float(self._stage.alpha(int(state.images_seen)))
+        average = self._run.restate(state.ema)
+        return samples.generate(self._sample, average, z, labels, batch_size=size, alpha=alpha)
+
+    def _save_grid(self, name: str, images: np.ndarray, columns: int, *, step: int) -> None:
+        grid = samples.grid(images, columns)
+        if jax.process_index() == 0:
+            samples.save_picture(self._run.folder.samples / f"{name}.png", grid)
+        self._logs.grid(name.rstrip("0123456789"), grid, step)

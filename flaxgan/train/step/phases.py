@@ -1,0 +1,221 @@
+"""The phases of a training step: the adversarial game of the two networks, and their lazy regularizers.
+
+A phase updates one network once. `draw` makes its random inputs, `update` uses them; `program` joins the two and turns
+uint8 images into floats. All is written for the whole global batch, as if there were one device.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from flaxgan import prng
+from flaxgan.ops.image import to_float
+from flaxgan.ops.resampling import box_downsample, fade_reals
+from flaxgan.train.step import objectives, optimizers, random_inputs
+from flaxgan.train.step.loss_context import Reals
+from flaxgan.train.step.random_inputs import PhaseInputs
+from flaxgan.train.step.state import NetworkState, TrainState
+from flaxgan.train.step.training_setup import Setup
+
+Batch = dict[str, jax.Array]
+"""images uint8 [N, H, W, C] and labels int32 [N]."""
+
+Scalars = dict[str, jax.Array]
+"""Named values for the log, one a round: [rounds]; the norm of the gradients, which the rounds add up to, is [1]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """One update of one network, or of both from the same state.
+
+    Attributes:
+      name: g_main, d_main, g_ / d_ with a lazy regularizer's name, or joint.
+      interval: it runs at steps that this divides.
+      repeats: times that it runs in such a step, each time on a new batch.
+      draw: key -> its random inputs.
+      update: (state, reals, inputs) -> (state, scalars).
+      reals: (images uint8, labels, images seen) -> the real images as the networks of this stage see them.
+    """
+
+    name: str
+    interval: int
+    repeats: int
+    draw: Callable[[jax.Array], PhaseInputs]
+    update: Callable[[TrainState, Reals, PhaseInputs], tuple[TrainState, Scalars]]
+    reals: Callable[[Batch, jax.Array], Reals]
+
+    def program(self, seed: int) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Scalars]]:
+        """The function that is compiled: a batch's images as floats, draws from the step's own key, the update.
+
+        Its last argument is which of the repeats this is, int32 [].
+        """
+
+        def run(state: TrainState, batch: Batch, repeat: jax.Array) -> tuple[TrainState, Scalars]:
+            key = self.key(seed, state.step, repeat)
+            return self.update(state, self.reals(batch, state.images_seen), self.draw(key))
+
+        run.__name__ = self.name
+        return run
+
+    def key(self, seed: int, step: jax.Array | int, repeat: jax.Array | int) -> jax.Array:
+        """The key that the phase draws from, at a step and in one of its repeats."""
+        key = prng.step_key(seed, step, self.name)
+        return jax.random.fold_in(key, repeat) if self.repeats > 1 else key
+
+
+def build(setup: Setup) -> tuple[Phase, ...]:
+    """The phases of a step in their order: each network's main phase, followed by its lazy regularizers."""
+    if setup.config.update_order == "joint":
+        return (_joint(setup), *_lazy_phases(setup, "g"), *_lazy_phases(setup, "d"))
+    order = setup.config.update_order.split("_")
+    return tuple(phase for network in order for phase in (_main_phase(setup, network), *_lazy_phases(setup, network)))
+
+
+def by_name(setup: Setup, name: str) -> Phase:
+    """One of the phases of a step.
+
+    Raises:
+      ValueError: if there is none of that name.
+    """
+    found = {phase.name: phase for phase in build(setup)}
+    if name not in found:
+        raise ValueError(f"phase: found {name!r}, allowed: {', '.join(found)}")
+    return found[name]
+
+
+def _main_phase(setup: Setup, network: str) -> Phase:
+    """The game, with the regularizers of every step in it."""
+    update = _update(setup, network, _main_loss(setup, network), interval=1)
+    return _phase(setup, network, f"{network}_main", update, repeats=setup.config.d_steps if network == "d" else 1)
+
+
+def _joint(setup: Setup) -> Phase:
+    """Both networks' main updates from the same state and the same draws, as one gradient step on both."""
+    g, d = (_update(setup, network, _main_loss(setup, network), interval=1) for network in "gd")
+
+    def update(state: TrainState, reals: Reals, inputs: PhaseInputs) -> tuple[TrainState, Scalars]:
+        after_g, g_scalars = g(state, reals, inputs)
+        after_d, d_scalars = d(state, reals, inputs)
+        named = {
+            f"{n}/{key}": value for n, found in (("g", g_scalars), ("d", d_scalars)) for key, value in found.items()
+        }
+        return after_d.replace(g=after_g.g, pl_mean=after_g.pl_mean), named
+
+    return _phase(setup, "d", "joint", update)
+
+
+def _main_loss(setup: Setup, network: str) -> objectives.Loss:
+    settings = getattr(setup.config, f"{network}_regularizers")
+    return objectives.main(setup, network, [name for name in settings if settings[name]["interval"] is None])
+
+
+def _lazy_phases(setup: Setup, network: str) -> Iterator[Phase]:
+    """A phase of its own for each regularizer with an interval."""
+    for name, settings in getattr(setup.config, f"{network}_regularizers").items():
+        if settings["interval"] is not None:
+            loss, interval = objectives.regularizer(setup, network, name), settings["interval"]
+            update = _update(setup, network, loss, interval)
+            yield _phase(setup, network, f"{network}_{name}", update, interval=interval)
+
+
+def _phase(setup: Setup, network: str, name: str, update: Callable, *, interval: int = 1, repeats: int = 1) -> Phase:
+    num_images = setup.batch_size(network)
+    draw = _draw(setup, num_images)
+    return Phase(name, interval, repeats, draw=draw, update=update, reals=_reals(setup, num_images))
+
+
+def _reals(setup: Setup, num_images: int) -> Callable[[Batch, jax.Array], Reals]:
+    """Real images at the size of the stage, blended like generated ones; repeated where more are needed than given."""
+    stage, full_height = setup.stage, setup.gan.image_shape[0]
+    factor = full_height // stage.image_shape[0]
+
+    def reals(batch: Batch, images_seen: jax.Array) -> Reals:
+        images, labels = to_float(batch["images"]), batch["labels"]
+        if len(images) != num_images:
+            images, labels = (jnp.take(x, jnp.arange(num_images) % len(images), axis=0) for x in (images, labels))
+        if factor > 1:
+            images = box_downsample(images, factor)
+        if stage.fade_images:
+            images = fade_reals(images, stage.alpha(images_seen))
+        return Reals(images, labels)
+
+    return reals
+
+
+def _draw(setup: Setup, num_images: int) -> Callable[[jax.Array], PhaseInputs]:
+    """The phase's draws. What its loss does not use disappears in compilation."""
+    config, gan, stage = setup.config, setup.gan, setup.stage
+    shape = (config.accumulation_rounds, num_images // config.accumulation_rounds)
+    image_shape = (*shape, *stage.image_shape)
+    noisy = bool(config.input_noise.weight)
+
+    def draw(key: jax.Array) -> PhaseInputs:
+        latent_key, noise_key, fake_key, real_key, *more = jax.random.split(key, 8)
+        mixing = config.style_mixing_probability
+        return PhaseInputs(
+            latents=random_inputs.draw_latents(
+                latent_key,
+                gan,
+                shape,
+                labels=setup.labels,
+                mixing_probability=mixing,
+                stage=stage.network_stage,
+            ),
+            image_noise=jax.random.normal(noise_key, image_shape),
+            uniform_noise=jax.random.uniform(more[0], image_shape),
+            interpolation=jax.random.uniform(more[1], shape),
+            fake_draws=random_inputs.draw_augmentation(fake_key, setup.augment_spec, shape, stage.image_shape),
+            real_draws=random_inputs.draw_augmentation(real_key, setup.augment_spec, shape, stage.image_shape),
+            fake_noise=jax.random.normal(more[2], image_shape) if noisy else None,
+            real_noise=jax.random.normal(more[3], image_shape) if noisy else None,
+        )
+
+    return draw
+
+
+def _update(setup: Setup, network: str, loss: objectives.Loss, interval: int):
+    """One optimizer step on the loss times its interval, with the rounds' gradients summed as in the official code."""
+    config = setup.config
+    optimizer, rule = getattr(setup.optimizers, network), getattr(config, f"{network}_optimizer")
+
+    def update(state: TrainState, reals: Reals, inputs: PhaseInputs) -> tuple[TrainState, Scalars]:
+        trained: NetworkState = getattr(state, network)
+
+        def add_round(carry, of_round):
+            gradients, state = carry
+            reals, inputs = setup.constrain(of_round)
+
+            def scaled_loss(params):
+                value, aux = loss(params, state, reals, inputs)
+                return value * interval, aux
+
+            new, (state, scalars) = jax.grad(scaled_loss, has_aux=True)(trained.params)
+            return (jax.tree.map(jnp.add, gradients, new), state), scalars
+
+        zeros = jax.tree.map(jnp.zeros_like, trained.params)
+        of_rounds = (_rounds(reals, config.accumulation_rounds), inputs)
+        (gradients, state), scalars = _scan(add_round, (zeros, state), of_rounds)
+        scalars = {**scalars, "gradient_norm": optax.tree.norm(gradients)[None]}
+        updates, opt_state = optimizer.update(gradients, trained.opt_state, trained.params)
+        updates = optimizers.scale(rule, updates, state.images_seen, config.total_kimg)
+        params = optax.apply_updates(trained.params, updates)
+        trained = getattr(state, network).replace(params=params, opt_state=opt_state)
+        return state.replace(**{network: trained}), scalars
+
+    return update
+
+
+def _rounds(arrays, rounds: int):
+    """[N, ...] -> [rounds, N / rounds, ...]"""
+    return jax.tree.map(lambda x: x.reshape(rounds, x.shape[0] // rounds, *x.shape[1:]), arrays)
+
+
+def _scan(function, carry, of_rounds):
+    """`jax.lax.scan`; a single round is called directly, which compiles faster and fuses better."""
+    if jax.tree.leaves(of_rounds)[0].shape[0] > 1:
+        return jax.lax.scan(function, carry, of_rounds)
+    carry, scalars = function(carry, jax.tree.map(lambda x: x[0], of_rounds))
+    return carry, jax.tree.map(lambda x: x[None], scalars)

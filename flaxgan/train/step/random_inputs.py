@@ -1,0 +1,108 @@
+"""What is drawn for a phase, apart from how it is used: a test, a golden or a replay can supply its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flaxgan import augment
+from flaxgan.train.step.forward import Latents
+from flaxgan.types import Gan
+
+LabelSampler = Callable[[jax.Array, tuple[int, ...]], jax.Array]
+"""(key, shape) -> int32 labels of that shape, or float32 [*shape, K] vectors, distributed as in the data."""
+
+
+@flax.struct.dataclass
+class PhaseInputs:
+    """The random inputs of one phase. Every leaf starts with the axes [rounds, images of a round].
+
+    Attributes:
+      latents: of the generated images, or None where the phase generates none. Keys are one a round, [rounds].
+      image_noise: standard normal numbers for regularizers, [R, N, H, W, C], or None.
+      uniform_noise: uniform ones in [0, 1), likewise.
+      interpolation: one uniform number an image, [R, N], or None.
+      fake_draws: random numbers of the augmentation of generated images, or None.
+      real_draws: the same of real images, or None.
+      fake_noise: standard normal noise for D's generated images, [R, N, H, W, C], or None.
+      real_noise: the same for its real images.
+    """
+
+    latents: Latents | None = None
+    image_noise: jax.Array | None = None
+    uniform_noise: jax.Array | None = None
+    interpolation: jax.Array | None = None
+    fake_draws: Any = None
+    real_draws: Any = None
+    fake_noise: jax.Array | None = None
+    real_noise: jax.Array | None = None
+
+
+def label_sampler(class_counts: jax.Array | None) -> LabelSampler:
+    """Draws labels with the classes' frequencies [K] in the data; all zeros without classes."""
+    if class_counts is None:
+        return lambda key, shape: jnp.zeros(shape, jnp.int32)
+    log_frequencies = jnp.log(jnp.asarray(class_counts, float))
+    return lambda key, shape: jax.random.categorical(key, log_frequencies, shape=shape).astype(jnp.int32)
+
+
+def vector_sampler(vectors: np.ndarray) -> LabelSampler:
+    """Draws label vectors with their frequencies among those of the data, float [M, K]."""
+    rows, counts = np.unique(vectors.astype(np.float32), axis=0, return_counts=True)
+    ends = np.cumsum(counts).astype(np.int32)
+    small = np.clip(rows, 0, 255).astype(np.uint8)
+    rows = small if np.array_equal(small, rows) else rows  # The table becomes part of each program: keep it small.
+
+    def sample(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        numbers = jax.random.randint(key, shape, 0, int(ends[-1]))
+        return jnp.asarray(rows)[jnp.searchsorted(jnp.asarray(ends), numbers, side="right")].astype(jnp.float32)
+
+    return sample
+
+
+def draw_latents(
+    key: jax.Array,
+    gan: Gan,
+    shape: tuple[int, int],
+    *,
+    labels: LabelSampler,
+    mixing_probability: float,
+    stage: int | None = None,
+) -> Latents:
+    """Latents for [rounds, images of a round].
+
+    Args:
+      key: one key for all.
+      gan: the networks.
+      shape: (rounds, images of a round).
+      labels: sampler of labels.
+      mixing_probability: share of images that are mixed of two latents.
+      stage: of a growing network, which uses the styles of the layers up to it; None uses all.
+    """
+    z_key, label_key, noise_key, mix_key = jax.random.split(key, 4)
+    latents = Latents(
+        z=jax.random.normal(z_key, (*shape, gan.z_dim)),
+        labels=labels(label_key, shape),
+        noise_key=jax.random.split(noise_key, shape[0]),
+    )
+    if not mixing_probability:
+        return latents
+    z_key, coin_key, layer_key = jax.random.split(mix_key, 3)
+    num_layers = gan.generator.num_ws
+    in_use = num_layers if stage is None else num_layers * (stage + 1) // len(gan.stages)
+    mixed = jax.random.bernoulli(coin_key, mixing_probability, shape)
+    crossover = jax.random.randint(layer_key, shape, 1, in_use)
+    return latents.replace(
+        z_mix=jax.random.normal(z_key, (*shape, gan.z_dim)), mix_from=jnp.where(mixed, crossover, num_layers)
+    )
+
+
+def draw_augmentation(key: jax.Array, spec: Any, shape: tuple[int, int], image_shape: tuple[int, int, int]) -> Any:
+    """Random numbers of the augmentation for [rounds, images of a round], or None where nothing is augmented."""
+    if spec is None:
+        return None
+    draw = lambda key: augment.draw(key, spec, shape[1], image_shape)
+    return jax.vmap(draw)(jax.random.split(key, shape[0]))

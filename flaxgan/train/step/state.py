@@ -1,0 +1,102 @@
+"""The train state: one pytree of arrays that holds everything a run must not lose."""
+
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+
+from flaxgan import prng
+from flaxgan.augment import controller
+from flaxgan.train.step.optimizers import Optimizers
+from flaxgan.types import Gan
+
+
+@flax.struct.dataclass
+class NetworkState:
+    """One network in training.
+
+    Attributes:
+      params: trained parameters, float32.
+      variables: the other Linen collections (w_avg and constant noise, running statistics, the vectors of spectral
+        normalization), may be empty.
+      opt_state: the optax state of `params`.
+    """
+
+    params: Any
+    variables: Any
+    opt_state: Any
+
+
+@flax.struct.dataclass
+class Average:
+    """The moving average of the generator: what samples are made with."""
+
+    params: Any
+    variables: Any
+
+
+@flax.struct.dataclass
+class TrainState:
+    """All that changes during training.
+
+    Attributes:
+      step: steps done, int32 [].
+      images_seen: real images shown to the discriminator, int32 [].
+      g: the generator.
+      d: the discriminator.
+      ema: moving average of the generator.
+      pl_mean: moving average of the path length, float32 [].
+      ada: state of the augmentation controller.
+      input_score: moving average of D's mean logit, which the noise on its inputs follows, float32 [].
+    """
+
+    step: jax.Array
+    images_seen: jax.Array
+    g: NetworkState
+    d: NetworkState
+    ema: Average
+    pl_mean: jax.Array
+    ada: controller.AdaState
+    input_score: jax.Array
+
+    @property
+    def generator_variables(self) -> dict[str, Any]:
+        """What `gan.generator.apply` takes, in training."""
+        return {"params": self.g.params, **self.g.variables}
+
+
+def init(gan: Gan, optimizers: Optimizers, *, seed: int, augment_p: float = 0.0) -> TrainState:
+    """The state before the first step, a pure function of its arguments.
+
+    Args:
+      gan: the networks.
+      optimizers: their optimizers.
+      seed: the run's seed.
+      augment_p: initial probability of augmentation.
+    """
+    g = _init_network(gan.generator, _example_latents(gan), optimizers.g, prng.purpose_key(seed, "g_init"))
+    d = _init_network(gan.discriminator, _example_images(gan), optimizers.d, prng.purpose_key(seed, "d_init"))
+    # Buffers must not be shared between g and ema: both are donated to the compiled steps.
+    ema = Average(*jax.tree.map(jnp.copy, (g.params, g.variables)))
+    zero = lambda: jnp.zeros((), jnp.int32)
+    ada, pl_mean, input_score = controller.init(augment_p), jnp.zeros(()), jnp.zeros(())
+    return TrainState(zero(), zero(), g, d, ema, pl_mean=pl_mean, ada=ada, input_score=input_score)
+
+
+def _init_network(module, inputs, optimizer, key) -> NetworkState:
+    variables = dict(module.init({"params": key, "noise": key}, *inputs))
+    params = variables.pop("params")
+    return NetworkState(params, variables, optimizer.init(params))
+
+
+def _example_latents(gan: Gan):
+    return jnp.zeros((1, gan.z_dim)), _example_labels(gan)
+
+
+def _example_images(gan: Gan):
+    return jnp.zeros((1, *gan.image_shape)), _example_labels(gan)
+
+
+def _example_labels(gan: Gan):
+    return jnp.zeros((1,), jnp.int32) if gan.num_classes else None

@@ -1,0 +1,101 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import tiny_runs
+
+from flaxgan.train.recipes.loader import load_recipe
+from flaxgan.train.run import prepare, run_folder
+
+
+def _config(variant: str = "rgb", *, data: dict | None = None, **fields):
+    config = load_recipe(f"{tiny_runs.RECIPE}:{variant}")
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **(data or {})), **fields)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> str:
+    return str(tiny_runs.write_folder(tmp_path_factory.mktemp("images"), (8, 8, 3)))
+
+
+def test_what_the_data_decide_becomes_part_of_the_run(tmp_path, folder):
+    prepared = prepare.prepare(_config(data={"path": folder}), tmp_path / "run")
+    assert prepared.config.data.resolution == (8, 8)
+    assert prepared.data["images"] == len(prepared.source) and prepared.data["shape"] == [8, 8, 3]
+    assert not (tmp_path / "run").exists()
+    assert prepared.setup.gan.image_shape == prepared.source.image_shape == (8, 8, 3)
+    assert prepared.mesh.size == jax.device_count() and prepared.measures == ()
+
+
+def test_labels_of_fakes_follow_those_of_the_data(tmp_path):
+    folder = tiny_runs.write_folder(tmp_path / "images", (8, 8, 3))
+    for path in sorted((folder / "class1").iterdir())[2:]:
+        path.unlink()
+    prepared = prepare.prepare(_config(data={"path": str(folder)}), tmp_path / "run")
+    labels = prepared.setup.labels(jax.random.key(0), (3000,))
+    assert abs(float(np.mean(labels)) - 2 / 12) < 0.03
+
+
+def test_measures_see_the_reals_once(tmp_path, monkeypatch):
+    seen = []
+    maker = lambda images, labels, **settings: seen.append((images.shape, labels.shape, settings)) or "measure"
+    monkeypatch.setattr(prepare.measures, "class_quality", maker)
+    monkeypatch.setattr(prepare, "_measure_maker", {"class_quality": maker}.get)
+    prepared = prepare.prepare(_config("grey"), tmp_path)
+    assert prepared.measures == ("measure",)
+    assert seen == [((1797, 8, 8, 1), (1797,), {"num_classes": 10, "seed": 0})]
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        ({"path": ""}, "data.path is empty"),
+        ({"path": "nowhere"}, "data.path='nowhere' does not exist.*folder of PNG, JPEG or WebP"),
+        ({"resolution": 16}, "000.png: the image is 8x8 pixels.*allowed: 16x16.*data.resolution"),
+        ({"crop": "center"}, "data.crop='center', but data.resolution is unset"),
+        ({"labels": "vectors", "num_classes": 2}, "data.labels='vectors', but .* has classes; allowed: 'classes'"),
+        ({"channels": 5}, "data.channels=5; allowed: 1"),
+        ({"num_classes": 3}, "data.num_classes"),
+        ({"source": "web"}, "data.source='web' is unknown; allowed: .*digits, folder"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(tmp_path, folder, data, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        prepare.prepare(_config(data={"path": folder, **data}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_hint_of_the_recipe_is_shown_where_data_are_missing(tmp_path):
+    config = _config(data={"path": "nowhere", "hint": "Ask the museum for the pictures."})
+    with pytest.raises(FileNotFoundError, match=r"(?s)'nowhere' does not exist.*Ask the museum for the pictures\.$"):
+        prepare.prepare(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"accelerator": "tpu"}, "config.accelerator: this recipe asks for tpu, found only"),
+        (
+            {"metrics": ("fid9",)},
+            "config.metrics: flaxgan.train.evaluation.snapshot_metrics has no function 'fid9'; allowed: class_qual",
+        ),
+        ({"batch_size": 6}, "config.batch_size: found 6"),
+        ({"loss": "hinged"}, "config.loss: "),
+    ],
+)
+def test_fields_that_do_not_fit_are_refused(tmp_path, folder, fields, message, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    with pytest.raises(ValueError, match=message):
+        prepare.prepare(_config(data={"path": folder}, **fields), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_another_run_is_left_alone(tmp_path, folder):
+    prepared = prepare.prepare(_config(data={"path": folder}), tmp_path)
+    run_folder.make(prepared.folder, prepared.config, prepared.data)
+    (tmp_path / "checkpoints" / "5").mkdir(parents=True)
+    before = (tmp_path / "config.json").read_text()
+    with pytest.raises(ValueError, match="  seed: 0 there, 1 here"):
+        prepare.prepare(_config(data={"path": folder}, seed=1), tmp_path)
+    assert (tmp_path / "config.json").read_text() == before
