@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from flaxgan.train.distributed import device_mesh
-from flaxgan.train.programs import compilation
+from flaxgan.train.programs import compilation, preflight
 from flaxgan.train.recipes import flags
 from flaxgan.train.run import logs
 from flaxgan.train.step import training_setup
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     mesh = device_mesh.data_mesh()
     shape = (*config.data.resolution_px, config.data.channels)
     built = training_setup.build(config, shape, constrain=device_mesh.constrain_batch(mesh))
-    device_mesh.check_batch(built)
+    preflight.check_batch(built)
     batch = _batch(built.stage.batch_size, shape, mesh)
     state = compilation.init_state(built, mesh)
     total = 0.0

@@ -124,14 +124,14 @@ def _average(trained: Trained, labels: np.ndarray, num_batches: int | None):
     """The generator's average, with standing statistics where they are asked for."""
     config = trained.config
     vectors = None if labels.ndim == 1 else lambda _, shape: np.broadcast_to(labels[0], (*shape, labels.shape[1]))
-    restate = standing_statistics.restater(
+    recalibrate_batch_stats = standing_statistics.batch_stats_recalibrator(
         trained.gan,
         num_batches=config.standing_batches if num_batches is None else num_batches,
         batch_size=config.batch_size,
         vectors=vectors,
         field="--standing-batches",
     )
-    return restate(trained.average)
+    return recalibrate_batch_stats(trained.average)
 
 
 def _labels(trained: Trained, seeds: list[int], arguments: argparse.Namespace) -> np.ndarray:

@@ -17,13 +17,13 @@ from flaxgan.train import trained
 from flaxgan.train.checkpoints import store
 from flaxgan.train.checkpoints.store import Checkpoints
 from flaxgan.train.distributed import device_mesh
-from flaxgan.train.programs import compilation, nan_trace
+from flaxgan.train.programs import compilation, nan_trace, preflight
 from flaxgan.train.run import failures, logs
 from flaxgan.train.run.failures import Failure
 from flaxgan.train.step import nan_guard, phases, stage_plan, training_setup
 from flaxgan.train.step.phases import Batch
 from flaxgan.train.step.state import TrainState
-from flaxgan.train.step.training_setup import Setup
+from flaxgan.train.step.training_setup import TrainingSetup
 
 MAX_LINES = 10
 """Arrays of a kind that are listed."""
@@ -46,12 +46,12 @@ def run(arguments: argparse.Namespace) -> None:
             print(line, flush=True)
 
 
-def report(setup: Setup, state: TrainState, batch: Batch, failure: Failure) -> Iterator[str]:
+def report(setup: TrainingSetup, state: TrainState, batch: Batch, failure: Failure) -> Iterator[str]:
     """What there is to say of a failure, line by line."""
     yield f"step {failure.step}, phase {failure.phase}, seed {failure.seed}, on {failures.describe_devices()}"
     yield f"in training  {failure.problem}, on {failure.devices}"
-    scalars, fine = again(setup, state, batch, failure)
-    yield f"again        {'everything is finite' if fine else logs.problem(scalars)}"
+    scalars, all_finite = again(setup, state, batch, failure)
+    yield f"again        {'everything is finite' if all_finite else logs.problem(scalars)}"
     yield from _arrays("state before it", nan_trace.not_finite(state))
     phase = phases.by_name(setup, failure.phase)
     reals = phase.reals(jax.tree.map(jnp.asarray, batch), state.images_seen)
@@ -64,14 +64,16 @@ def report(setup: Setup, state: TrainState, batch: Batch, failure: Failure) -> I
     yield f"operation    {operation or 'none whose result is not finite'}"
 
 
-def again(setup: Setup, state: TrainState, batch: Batch, failure: Failure) -> tuple[dict[str, np.ndarray], bool]:
+def again(
+    setup: TrainingSetup, state: TrainState, batch: Batch, failure: Failure
+) -> tuple[dict[str, np.ndarray], bool]:
     """The phase as in training: its values, and whether everything was finite."""
     mesh = device_mesh.data_mesh()
     phase = phases.by_name(setup, failure.phase)
     program = jax.jit(nan_guard.guarded(phase.program(failure.seed)), out_shardings=device_mesh.replicated(mesh))
     placed = jax.device_put(batch, device_mesh.batched(mesh))
-    _, fine, scalars = program(state, np.bool_(True), placed, np.int32(failure.repeat))
-    return jax.device_get(scalars), bool(fine)
+    _, all_finite, scalars = program(state, np.bool_(True), placed, np.int32(failure.repeat))
+    return jax.device_get(scalars), bool(all_finite)
 
 
 def _arrays(title: str, found: Mapping[str, nan_trace.Count]) -> Iterator[str]:
@@ -83,7 +85,7 @@ def _arrays(title: str, found: Mapping[str, nan_trace.Count]) -> Iterator[str]:
         yield f"  ... and {len(found) - MAX_LINES} more"
 
 
-def _setup(folder: epath.Path, step: int, fake_labels: np.ndarray) -> Setup:
+def _setup(folder: epath.Path, step: int, fake_labels: np.ndarray) -> TrainingSetup:
     """The setup of the stage, with the labels that were drawn: others depend on the data, which may be elsewhere."""
     where = store.locate(folder)
     config = store.read_config(where)
@@ -91,12 +93,12 @@ def _setup(folder: epath.Path, step: int, fake_labels: np.ndarray) -> Setup:
         built = training_setup.build(
             config, trained.image_shape(config), constrain=device_mesh.constrain_batch(device_mesh.data_mesh())
         )
-        device_mesh.check_batch(built)
+        preflight.check_batch(built)
     built = dataclasses.replace(built, labels=lambda key, shape: jnp.asarray(fake_labels))
     return built.at(stage_plan.number_at(built.stages, step))
 
 
-def _restore(folder: epath.Path, step: int, setup: Setup) -> TrainState:
+def _restore(folder: epath.Path, step: int, setup: TrainingSetup) -> TrainState:
     checkpoints = Checkpoints(folder / "checkpoints", keep=1)
     try:
         return checkpoints.restore(step, compilation.abstract_state(setup, device_mesh.data_mesh()))

@@ -5,7 +5,7 @@ from typing import Any
 
 from flaxgan import lookup
 from flaxgan.data import sources
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source
 
 
@@ -15,7 +15,7 @@ def open_source(name: str, path: str | os.PathLike[str], **wanted: Any) -> Sourc
     Args:
       name: name of a module of `flaxgan.data.sources`, e.g. "folder".
       path: where the images are; empty for sources that bring their own.
-      **wanted: fields of `flaxgan.data.image_spec.Request`, e.g. resolution; those not given leave it to the data.
+      **wanted: fields of `flaxgan.data.image_spec.ImageSpec`, e.g. resolution; those not given leave it to the data.
 
     Returns:
       The opened source. Everything that is cheap to check about it has been checked.
@@ -27,4 +27,4 @@ def open_source(name: str, path: str | os.PathLike[str], **wanted: Any) -> Sourc
     names = lookup.module_names(sources)
     if name not in names:
         raise ValueError(f"data.source={name!r} is unknown; allowed: {', '.join(names)}")
-    return lookup.module(sources, name).open(path, Request(**wanted))
+    return lookup.module(sources, name).open(path, ImageSpec(**wanted))

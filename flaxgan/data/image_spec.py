@@ -11,7 +11,7 @@ ON_ERROR = ("raise", "skip")
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class ImageSpec:
     """What a recipe asks of its images.
 
     Attributes:

@@ -144,7 +144,7 @@ class Source:
 def describe(
     count: int, image_shape: tuple[int, int, int], num_classes: int, origin: str, *, labels: str = "classes"
 ) -> str:
-    """The description of a source: count, shape, labels (of a kind, see `Request`) and origin."""
+    """The description of a source: count, shape, labels (of a kind, see `ImageSpec`) and origin."""
     height, width, channels = image_shape
     kind = f"{num_classes:,} classes" if labels == "classes" else f"labels of {num_classes:,} numbers"
     return f"{count:,} images of {height}x{width}x{channels}, {kind if num_classes else 'no labels'}, from {origin}"

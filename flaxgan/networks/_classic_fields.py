@@ -5,7 +5,7 @@ import jax
 from flaxgan.networks import _checks as checks
 from flaxgan.nn.generator_norm import NORMS
 from flaxgan.nn.layers import SpectralNorm
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.pyramid import base_grid
 
 DTYPES = ("float32", "bfloat16")
@@ -52,7 +52,7 @@ def checked_norm(
     unbiased: bool,
     hidden: int | None = 32,
     spectral: SpectralNorm | None = None,
-) -> NormChoice:
+) -> NormConfig:
     """The generator's normalization; g_norm None is "conditional" if there are classes, else "batch".
 
     Args:
@@ -75,7 +75,7 @@ def checked_norm(
         checks.require(g_norm in OF_CLASSES, "g_norm", g_norm, f"{', '.join(OF_CLASSES)} with labels")
     else:
         checks.require(g_norm != "conditional", "g_norm", g_norm, "another one without labels (data.num_classes is 0)")
-    return NormChoice(g_norm, num_classes, eps, momentum, hidden, spectral, unbiased)
+    return NormConfig(g_norm, num_classes, eps, momentum, hidden, spectral, unbiased)
 
 
 def checked_projection(projection: bool | None, num_classes: int) -> int:

@@ -11,11 +11,11 @@ from flaxgan.networks import _biggan_plan
 from flaxgan.networks import _checks as checks
 from flaxgan.networks import _classic_fields as fields
 from flaxgan.nn import pyramid
-from flaxgan.nn.biggan_blocks import RATIO, VectorNormChoice
+from flaxgan.nn.biggan_blocks import RATIO, VectorNormConfig
 from flaxgan.nn.biggan_networks import Discriminator, GeneratorBody
 from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import Embed, SpectralNorm
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.residual import INITIALIZERS, kernel_init
 from flaxgan.ops.one_hot import label_vectors
 from flaxgan.types import Gan
@@ -66,7 +66,7 @@ class Generator(nn.Module):
           ValueError: if there are classes, but no labels.
         """
         num_blocks = len(self.body.channels) - 1
-        if isinstance(self.body.norm, NormChoice):
+        if isinstance(self.body.norm, NormConfig):
             return self.body(z, [self.body.norm.condition(z, labels)] * num_blocks, train=train)
         classes = self._classes(labels) if self.num_classes else jnp.zeros((z.shape[0], 0), z.dtype)
         if not self.hierarchical:
@@ -191,7 +191,7 @@ def build(
             num_classes > 0 and shared_dim == 0
         )  # Such norms are embeddings, and no embedding of G is normalized.
         statistics |= {"spectral": spectral if g_spectral and not is_table else None}
-        norm = VectorNormChoice(**statistics, initializer=initializer)
+        norm = VectorNormConfig(**statistics, initializer=initializer)
     else:
         statistics |= {"spectral": spectral if g_spectral else None}
         norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden)

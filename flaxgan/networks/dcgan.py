@@ -13,7 +13,7 @@ from flaxgan.networks import _checks as checks
 from flaxgan.networks import _classic_fields as fields
 from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import Conv, ConvTranspose, Dense, SpectralNorm
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.precision import at_least_float32
 from flaxgan.nn.projection import ProjectionHead
 from flaxgan.types import DiscriminatorOutput, Gan
@@ -48,7 +48,7 @@ class Generator(nn.Module):
     kernel_size: int = 4
     use_bias: bool = False
     base_norm: bool = True
-    norm: NormChoice = NormChoice()
+    norm: NormConfig = NormConfig()
     spectral: SpectralNorm | None = None
     dtype: str | None = None
 
@@ -123,7 +123,7 @@ class Discriminator(nn.Module):
     pooling: str = "flatten"
     use_bias: bool = False
     first_norm: bool = False
-    norm: NormChoice = NormChoice()
+    norm: NormConfig = NormConfig()
     negative_slope: float = 0.2
     spectral: SpectralNorm | None = None
     dtype: str | None = None
@@ -273,7 +273,7 @@ def build(
         num_classes=fields.checked_projection(projection, num_classes),
         pooling=pooling,
         first_norm=d_first_norm,
-        norm=NormChoice(d_norm, **statistics),
+        norm=NormConfig(d_norm, **statistics),
         negative_slope=d_negative_slope,
         spectral=spectral["d_spectral"],
         **both,

@@ -20,7 +20,7 @@ from flaxgan.networks import _classic_fields as fields
 from flaxgan.networks import dcgan
 from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import Conv, Dense
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.precision import at_least_float32
 from flaxgan.types import DiscriminatorOutput, Gan
 
@@ -46,7 +46,7 @@ class Discriminator(nn.Module):
     z_dim: int
     channels: tuple[int, ...]
     kernel_size: int = 5
-    norm: NormChoice = NormChoice()
+    norm: NormConfig = NormConfig()
     negative_slope: float = 0.2
     dtype: str | None = None
 
@@ -144,7 +144,7 @@ def build(
         "kernel_size": kernel_size,
         "dtype": fields.compute_dtype(dtype),
     }
-    discriminator = Discriminator(z_dim=z_dim, channels=widths, norm=NormChoice(d_norm, **statistics), **both)
+    discriminator = Discriminator(z_dim=z_dim, channels=widths, norm=NormConfig(d_norm, **statistics), **both)
     return Gan(
         generator=dcgan.Generator(
             channels=widths[::-1],

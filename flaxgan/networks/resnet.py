@@ -13,7 +13,7 @@ from flax import linen as nn
 from flaxgan.networks import _checks as checks
 from flaxgan.networks import _classic_fields as fields
 from flaxgan.nn.layers import Conv, Dense, SpectralNorm
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.precision import at_least_float32
 from flaxgan.nn.projection import ProjectionHead
 from flaxgan.nn.residual import INITIALIZERS, DiscriminatorBlock, GeneratorBlock, kernel_init
@@ -39,7 +39,7 @@ class Generator(nn.Module):
 
     image_shape: tuple[int, int, int]
     channels: tuple[int, ...]
-    norm: NormChoice = NormChoice()
+    norm: NormConfig = NormConfig()
     upsampling: str = "nearest"
     shortcut_kernel: int = 1
     residual_scale: float = 1.0
@@ -109,7 +109,7 @@ class Discriminator(nn.Module):
     wide: bool = False
     activated_input: bool = False
     activated_shortcut: bool = False
-    norm: NormChoice = NormChoice("none")
+    norm: NormConfig = NormConfig("none")
     shortcut_kernel: int = 1
     residual_scale: float = 1.0
     spectral: SpectralNorm | None = None
@@ -280,7 +280,7 @@ def build(
         wide=d_wide,
         activated_input=d_activated_input,
         activated_shortcut=d_activated_shortcut,
-        norm=NormChoice(d_norm, **statistics),
+        norm=NormConfig(d_norm, **statistics),
         spectral=spectral["d_spectral"],
         **both,
     )

@@ -25,7 +25,7 @@ class Generator(nn.Module):
     Submodules: body; latent, for self-modulation with classes.
 
     Attributes:
-      body: what makes images of latents and conditions; its norm is a `NormChoice`.
+      body: what makes images of latents and conditions; its norm is a `NormConfig`.
     """
 
     body: GeneratorBody

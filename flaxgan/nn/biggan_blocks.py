@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import Conv, SpectralNorm
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.norms import LinearConditionalBatchNorm
 from flaxgan.nn.residual import kernel_init
 from flaxgan.ops.resampling import box_downsample
@@ -22,8 +22,8 @@ RATIO = 4  # Of the channels of a block of BigGAN-deep to those inside it.
 
 
 @dataclasses.dataclass(frozen=True)
-class VectorNormChoice:
-    """Batch normalization linear in a vector, where a generator's blocks take a `NormChoice`.
+class VectorNormConfig:
+    """Batch normalization linear in a vector, where a generator's blocks take a `NormConfig`.
 
     The vector is Condition.z: a class embedding, joined with a part of the latent.
 
@@ -45,9 +45,9 @@ class VectorNormChoice:
         """A normalization layer; called inside a compact method, it is a submodule of that name."""
         return VectorNorm(self, name=name)
 
-    def without_classes(self) -> NormChoice:
+    def without_classes(self) -> NormConfig:
         """Plain batch normalization: what generators with such blocks end with."""
-        return NormChoice("batch", eps=self.eps, momentum=self.momentum, unbiased=self.unbiased)
+        return NormConfig("batch", eps=self.eps, momentum=self.momentum, unbiased=self.unbiased)
 
 
 class VectorNorm(nn.Module):
@@ -57,7 +57,7 @@ class VectorNorm(nn.Module):
       choice: its settings.
     """
 
-    choice: VectorNormChoice
+    choice: VectorNormConfig
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: Condition, *, train: bool = False) -> jax.Array:
@@ -89,7 +89,7 @@ class DeepGeneratorBlock(nn.Module):
     """
 
     features: int
-    norm: NormChoice | VectorNormChoice = NormChoice()
+    norm: NormConfig | VectorNormConfig = NormConfig()
     upsampling: str | None = "nearest"
     spectral: SpectralNorm | None = None
     initializer: str = "orthogonal"

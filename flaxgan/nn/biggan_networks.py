@@ -8,10 +8,10 @@ from flax import linen as nn
 
 from flaxgan.nn import pyramid
 from flaxgan.nn.attention import SelfAttention
-from flaxgan.nn.biggan_blocks import DeepDiscriminatorBlock, DeepGeneratorBlock, VectorNormChoice
+from flaxgan.nn.biggan_blocks import DeepDiscriminatorBlock, DeepGeneratorBlock, VectorNormConfig
 from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import Conv, Dense, SpectralNorm
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.precision import at_least_float32
 from flaxgan.nn.projection import ProjectionHead
 from flaxgan.nn.residual import DiscriminatorBlock, GeneratorBlock, kernel_init
@@ -37,7 +37,7 @@ class GeneratorBody(nn.Module):
 
     image_shape: tuple[int, int, int]
     channels: tuple[int, ...]
-    norm: NormChoice | VectorNormChoice = NormChoice()
+    norm: NormConfig | VectorNormConfig = NormConfig()
     attention: tuple[int, ...] = ()
     upsampling: str = "nearest"
     depth: int = 0

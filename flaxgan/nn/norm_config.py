@@ -9,7 +9,7 @@ from flaxgan.nn.layers import SpectralNorm
 
 
 @dataclasses.dataclass(frozen=True)
-class NormChoice:
+class NormConfig:
     """The fields of a network's `GeneratorNorm` layers.
 
     Attributes:
@@ -36,7 +36,7 @@ class NormChoice:
         """A normalization layer; called inside a compact method, it is a submodule of that name."""
         return GeneratorNorm(**vars(self), name=name)
 
-    def without_classes(self) -> "NormChoice":
+    def without_classes(self) -> "NormConfig":
         """The same, but "batch" instead of "conditional": what generators with conditional blocks end with."""
         return dataclasses.replace(self, kind="batch") if self.kind == "conditional" else self
 

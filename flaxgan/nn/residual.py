@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import XAVIER, Conv, Initializer, SpectralNorm
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 from flaxgan.ops.resampling import box_downsample
 from flaxgan.ops.upsampling import upsample
 
@@ -58,7 +58,7 @@ class GeneratorBlock(nn.Module):
     """
 
     features: int
-    norm: NormChoice = NormChoice()
+    norm: NormConfig = NormConfig()
     upsampling: str = "nearest"
     shortcut_kernel: int = 1
     residual_scale: float = 1.0
@@ -120,7 +120,7 @@ class DiscriminatorBlock(nn.Module):
     downsample: bool = True
     activates_input: bool = True
     activated_shortcut: bool = False
-    norm: NormChoice = NormChoice("none")
+    norm: NormConfig = NormConfig("none")
     shortcut_kernel: int = 1
     residual_scale: float = 1.0
     spectral: SpectralNorm | None = None

@@ -15,7 +15,7 @@ from flaxgan.train.step.loss_context import Reals
 SHAPE = (8, 8, 1)
 
 
-def _small_setup() -> training_setup.Setup:
+def _small_setup() -> training_setup.TrainingSetup:
     """The recipe's losses and order of updates, with plain gradient descent on smaller networks."""
     config = load_recipe(f"{tiny_runs.ROOT / 'configs' / 'ogan_celeba128'}.py:tiny")
     sgd = OptimizerConfig(name="sgd", learning_rate=1.0, b1=0.0)

@@ -1,13 +1,13 @@
 import pytest
 
 from flaxgan.data.decoding.transform import Transform
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 
 
 def test_transform_is_what_is_asked_for():
-    request = Request(resolution=(4, 6), channels=1, crop="center", resize="box")
+    request = ImageSpec(resolution=(4, 6), channels=1, crop="center", resize="box")
     assert request.size == (4, 6) and request.transform == Transform((4, 6), 1, "center", "box")
-    assert Request().transform == Transform() and Request(resolution=8).size == (8, 8)
+    assert ImageSpec().transform == Transform() and ImageSpec(resolution=8).size == (8, 8)
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,9 @@ def test_transform_is_what_is_asked_for():
 )
 def test_value_that_is_not_allowed(fields, problem):
     with pytest.raises(ValueError, match=problem):
-        Request(**fields)
+        ImageSpec(**fields)
 
 
 def test_channels_are_checked_where_images_come_from_files():
     with pytest.raises(ValueError, match=r"data\.channels=5; allowed: 1 \(grey\)"):
-        Request(channels=5).transform  # noqa: B018
+        ImageSpec(channels=5).transform  # noqa: B018

@@ -160,7 +160,7 @@ def conditional(family: str) -> bool:
     return _can_be_built(family_config(family, num_classes=10))
 
 
-def build(family: str) -> training_setup.Setup:
+def build(family: str) -> training_setup.TrainingSetup:
     """The family as the trainer sees it, with classes if it takes them, at the last stage."""
     config = family_config(family, num_classes=10 if conditional(family) else 0)
     built = training_setup.build(config, image_shape(config))

@@ -9,7 +9,7 @@ import pytest
 import tiny_runs
 from PIL import Image
 
-from flaxgan.train.distributed import device_mesh
+from flaxgan.train.programs import preflight
 from flaxgan.train.step import random_inputs, training_setup
 
 
@@ -35,7 +35,7 @@ WITH_CLASSES = {config.network["name"] for config in contracts.tiny_recipes().va
 def test_every_family_with_classes_takes_vectors(family):
     config = vectors_of(family)
     built = training_setup.build(training_setup.complete(config), contracts.image_shape(config))
-    device_mesh.check_batch(built)
+    preflight.check_batch(built)
     assert built.abstract_labels(3).shape == (3, config.data.num_classes)
 
 
@@ -50,7 +50,7 @@ def test_networks_that_take_classes_alone_are_refused_by_name(monkeypatch):
         r"config\.data\.labels: found 'vectors', which the generator of network 'stylegan2' refuses: labels: found"
     )
     with pytest.raises(ValueError, match=problem):
-        device_mesh.check_batch(built)
+        preflight.check_batch(built)
 
 
 ONE, TWO = "1,0,0,0,0,0,0,0,0,0", "0,0,0.5,0,0,0,0,0,-1,0"

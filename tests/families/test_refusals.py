@@ -9,7 +9,7 @@ import pytest
 
 from flaxgan import lookup, networks
 from flaxgan.config import Config, GrowthConfig
-from flaxgan.train.distributed import device_mesh
+from flaxgan.train.programs import preflight
 from flaxgan.train.step import training_setup
 
 
@@ -21,7 +21,7 @@ def _families_with(field: str) -> list[str]:
     return [family for family in contracts.FAMILIES if field in _build(family).parameters]
 
 
-def _setup(family: str, **fields: object) -> training_setup.Setup:
+def _setup(family: str, **fields: object) -> training_setup.TrainingSetup:
     config = training_setup.complete(dataclasses.replace(contracts.family_config(family), **fields))
     return training_setup.build(config, contracts.image_shape(config))
 
@@ -105,7 +105,7 @@ def test_latents_that_a_family_does_not_estimate(family, field):
 def test_a_batch_that_the_devices_do_not_divide(family, monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 3)
     with pytest.raises(ValueError, match=r"config.batch_size: found 8, allowed: a multiple of 3 \(3 device"):
-        device_mesh.check_batch(_setup(family))
+        preflight.check_batch(_setup(family))
 
 
 @pytest.mark.parametrize("family", contracts.FAMILIES)

@@ -21,7 +21,7 @@ NAMES = lookup.function_names(regularizers)
 FIELDS = {"g": "g_regularizers", "d": "d_regularizers"}
 
 
-def _with(family: str, network: str, names: list[str]) -> training_setup.Setup:
+def _with(family: str, network: str, names: list[str]) -> training_setup.TrainingSetup:
     """The family with these regularizers of a network, whatever its recipe has.
 
     Raises:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from derivatives import program
 
-from flaxgan.nn.biggan_blocks import DeepDiscriminatorBlock, DeepGeneratorBlock, VectorNorm, VectorNormChoice
+from flaxgan.nn.biggan_blocks import DeepDiscriminatorBlock, DeepGeneratorBlock, VectorNorm, VectorNormConfig
 from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import SpectralNorm
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 
 KEY = jax.random.key(0)
 NOTHING = Condition()
@@ -45,7 +45,7 @@ def _repeated(x):
 
 def test_vector_norm_is_linear_in_the_vector():
     """x_hat (1 + y A) + y B; its settings reach the layer, and afterwards comes a norm without classes."""
-    choice = VectorNormChoice(eps=0.5, momentum=0.25, unbiased=False)
+    choice = VectorNormConfig(eps=0.5, momentum=0.25, unbiased=False)
     y = np.random.default_rng(2).normal(size=(2, 3)).astype(np.float32)
     norm = VectorNorm(choice)
     variables = _filled(norm, X, Condition(y))
@@ -58,11 +58,11 @@ def test_vector_norm_is_linear_in_the_vector():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     running = variables["batch_stats"]["norm"]["var"]
     np.testing.assert_allclose(state["batch_stats"]["norm"]["var"], 0.75 * running + 0.25 * var, rtol=1e-5)
-    assert choice.without_classes() == NormChoice("batch", eps=0.5, momentum=0.25, unbiased=False)
+    assert choice.without_classes() == NormConfig("batch", eps=0.5, momentum=0.25, unbiased=False)
 
 
 def test_vector_norm_takes_spectral_normalization_and_an_initializer():
-    choice = VectorNormChoice(spectral=SpectralNorm(), initializer="normal")
+    choice = VectorNormConfig(spectral=SpectralNorm(), initializer="normal")
     variables = program(lambda: VectorNorm(choice).init(KEY, X, Condition(jnp.ones((2, 50)))))()
     assert set(variables["spectral"]["norm"]) == {"gain", "offset"}
     kernel = variables["params"]["norm"]["gain"]["kernel"]
@@ -71,13 +71,13 @@ def test_vector_norm_takes_spectral_normalization_and_an_initializer():
 
 def test_vector_norm_needs_a_vector():
     with pytest.raises(ValueError, match=r"^condition\.z: found None, allowed: "):
-        jax.eval_shape(VectorNorm(VectorNormChoice()).init, KEY, X, NOTHING)
+        jax.eval_shape(VectorNorm(VectorNormConfig()).init, KEY, X, NOTHING)
 
 
 @pytest.mark.parametrize(("features", "upsampling"), [(8, None), (5, "nearest")])
 def test_deep_generator_block(features, upsampling):
     """Two channels inside; x keeps its first channels."""
-    block = DeepGeneratorBlock(features, norm=NormChoice("none"), upsampling=upsampling)
+    block = DeepGeneratorBlock(features, norm=NormConfig("none"), upsampling=upsampling)
     variables = _filled(block, X, NOTHING)
     layers = variables["params"]
     up = _repeated if upsampling else (lambda x: x)
@@ -90,7 +90,7 @@ def test_deep_generator_block(features, upsampling):
 
 
 def test_deep_generator_block_normalizes_before_each_convolution():
-    block = DeepGeneratorBlock(8, norm=VectorNormChoice(), upsampling=None)
+    block = DeepGeneratorBlock(8, norm=VectorNormConfig(), upsampling=None)
     shapes = jax.eval_shape(block.init, KEY, X, Condition(jnp.ones((2, 3))))
     found = {name: shapes["params"][name]["norm"]["gain"]["kernel"].shape for name in shapes["batch_stats"]}
     assert found == {"norm1": (3, 8), "norm2": (3, 2), "norm3": (3, 2), "norm4": (3, 2)}
@@ -118,7 +118,7 @@ def test_deep_discriminator_block(features, downsample, activated):
 @pytest.mark.parametrize("dtype", [None, "bfloat16"])
 def test_settings_of_the_convolutions_reach_them(spectral, dtype):
     for block, inputs in (
-        (DeepGeneratorBlock(4, norm=NormChoice("none"), spectral=spectral, dtype=dtype), (X, NOTHING)),
+        (DeepGeneratorBlock(4, norm=NormConfig("none"), spectral=spectral, dtype=dtype), (X, NOTHING)),
         (DeepDiscriminatorBlock(12, spectral=spectral, dtype=dtype), (X,)),
     ):
         x = inputs[0].astype(dtype or X.dtype)
@@ -131,8 +131,8 @@ def test_settings_of_the_convolutions_reach_them(spectral, dtype):
 @pytest.mark.parametrize(
     ("block", "inputs"),
     [
-        (DeepGeneratorBlock(9, norm=NormChoice("none")), (X, NOTHING)),
-        (DeepGeneratorBlock(2, norm=NormChoice("none")), (X[..., :3], NOTHING)),
+        (DeepGeneratorBlock(9, norm=NormConfig("none")), (X, NOTHING)),
+        (DeepGeneratorBlock(2, norm=NormConfig("none")), (X[..., :3], NOTHING)),
         (DeepDiscriminatorBlock(7), (X,)),
         (DeepDiscriminatorBlock(3), (X[..., :3],)),
     ],

@@ -8,7 +8,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from flaxgan.nn.biggan_networks import Discriminator, GeneratorBody
 from flaxgan.nn.generator_norm import Condition
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def test_logits_are_read_from_the_sum_over_all_pixels():
 
 
 def test_each_block_of_the_generator_sees_its_own_condition():
-    norm = NormChoice("self_modulated")
+    norm = NormConfig("self_modulated")
     network = GeneratorBody((16, 24, 2), (4, 4, 4), norm, attention=(0,))
     conditions = [Condition(Z), Condition(Z)]
     variables = _filled(network, Z, conditions)

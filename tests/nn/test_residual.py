@@ -10,7 +10,7 @@ from derivatives import program
 
 from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import SpectralNorm
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.residual import INITIALIZERS, DiscriminatorBlock, GeneratorBlock, kernel_init
 from flaxgan.ops.upsampling import UPSAMPLINGS, upsample
 
@@ -39,7 +39,7 @@ def _pooled(x):
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 def test_shortcut_of_the_generator_is_a_convolution_of_the_larger_map(upsampling):
     """Whatever the order in which it is computed."""
-    block = GeneratorBlock(5, norm=NormChoice("none"), upsampling=upsampling)
+    block = GeneratorBlock(5, norm=NormConfig("none"), upsampling=upsampling)
     variables = _without_residual(_variables(block, X, NOTHING))
     shortcut = variables["params"]["shortcut"]
     expected = np.asarray(upsample(jnp.asarray(X), upsampling)) @ shortcut["kernel"][0, 0] + shortcut["bias"]
@@ -99,7 +99,7 @@ def test_only_blocks_inside_the_network_begin_with_a_relu():
 
 @pytest.mark.parametrize("kind", ["batch", "layer", "instance"])
 def test_norms_of_the_discriminator_stand_before_each_relu(kind):
-    block = DiscriminatorBlock(5, hidden_features=4, norm=NormChoice(kind))
+    block = DiscriminatorBlock(5, hidden_features=4, norm=NormConfig(kind))
     variables = jax.eval_shape(block.init, KEY, X)
     sizes = {name: node["norm"]["scale"].shape for name, node in variables["params"].items() if "norm" in name}
     assert sizes == {"norm1": (3,), "norm2": (4,)}

@@ -19,11 +19,11 @@ from flaxgan.train.step import optimizers, training_setup
 from flaxgan.train.step.forward import Latents
 from flaxgan.train.step.loss_context import Reals
 from flaxgan.train.step.state import Average, NetworkState, TrainState
-from flaxgan.train.step.training_setup import Setup
+from flaxgan.train.step.training_setup import TrainingSetup
 from flaxgan.types import Gan
 
 
-def setup(case: Case) -> Setup:
+def setup(case: Case) -> TrainingSetup:
     """What the trainer's phases are built of, for the options of a case: G, D, batch, loss, and those of a run."""
     gan, frozen_layers = _gan(case)
     config = training_setup.complete(_config(case, gan))
@@ -33,7 +33,7 @@ def setup(case: Case) -> Setup:
     return dataclasses.replace(built, config=config, gan=gan, optimizers=optimizers.build(config, gan.d_layers))
 
 
-def train_state(case: Case, built: Setup, *, prefix: str = "", pl_mean: Any = 0.0) -> TrainState:
+def train_state(case: Case, built: TrainingSetup, *, prefix: str = "", pl_mean: Any = 0.0) -> TrainState:
     """The state before the first step, with the networks' states below `<prefix>G/` and `<prefix>D/`."""
     gan, labels = built.gan, np.zeros((1, built.gan.num_classes))
     g = _network(
@@ -66,13 +66,13 @@ def w_avg(state: TrainState) -> jax.Array:
     return state.g.variables["buffers"]["mapping"]["w_avg"]
 
 
-def r1_cancels(built: Setup) -> bool:
+def r1_cancels(built: TrainingSetup) -> bool:
     """Whether minibatch-stddev groups have 2 images: terms of R1's gradient then cancel, which costs float32 digits."""
     images = built.config.batch_size // built.config.accumulation_rounds
     return min(built.gan.discriminator.mbstd_group_size or images, images) == 2
 
 
-def trained(built: Setup, params: Any) -> dict[str, np.ndarray]:
+def trained(built: TrainingSetup, params: Any) -> dict[str, np.ndarray]:
     """By the reference's names, all arrays of a tree like a network's parameters but those of frozen layers."""
     frozen = tuple(f"{layer}/" for layer in built.gan.d_layers[: built.config.freeze_d_layers])
     flat = flatten_dict(params, sep="/")

@@ -14,7 +14,7 @@ from layer_calls import compare_calls
 from flaxgan.nn.attention import SelfAttention
 from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import Conv, ConvTranspose, Dense, SpectralNorm
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.residual import DiscriminatorBlock, GeneratorBlock
 from flaxgan.ops.spectral_norm import power_iteration, spectral_sigma
 
@@ -135,11 +135,11 @@ def _spectral(case: Case, name: str = "*") -> SpectralNorm | None:
     return SpectralNorm(case.shared_option(SHARED, "sn_eps"), eval_iterates=True, from_input=from_input)
 
 
-def _norm_choice(case: Case, norm: "_Norm") -> NormChoice:
+def _norm_choice(case: Case, norm: "_Norm") -> NormConfig:
     under = lambda pattern: case.keys(f"sd/{norm.theirs}/{pattern}")
     hidden = under("sbn/hidden/bias")
     classes = under("condition/gamma/kernel")
-    return NormChoice(
+    return NormConfig(
         kind="self_modulated" if under("sbn/*") else "conditional" if classes else "batch",
         num_classes=case.arrays[classes[0]].shape[0] if classes else 0,
         eps=case.shared_option(SHARED, "bn_eps"),

@@ -12,7 +12,7 @@ from torch_networks import BatchNorm, Layer, conv, dense, to_map
 
 from flaxgan.networks import resnet
 from flaxgan.nn.layers import SpectralNorm
-from flaxgan.nn.norm_config import NormChoice
+from flaxgan.nn.norm_config import NormConfig
 
 suite = Suite(__name__, float32=2e-4, float64=5e-7)
 
@@ -32,7 +32,7 @@ def run_generator(case: Case):
     generator = resnet.Generator(
         image_shape=(*size, channels),
         channels=(first, *(_shape(case, f"{block}.c2.weight")[0] for block in blocks)),
-        norm=NormChoice("batch") if table is None else NormChoice("conditional", num_classes=table.shape[0]),
+        norm=NormConfig("batch") if table is None else NormConfig("conditional", num_classes=table.shape[0]),
         upsampling="bilinear",
     )
     parts = [Layer(base, "base", to_map(first), to_map(first)), Layer(output, "output", conv)]

@@ -13,7 +13,7 @@ from layer_calls import STUDIOGAN, compare_calls
 from torch_networks import State, dense
 
 from flaxgan.networks import _biggan_plan, biggan
-from flaxgan.nn.biggan_blocks import VectorNormChoice
+from flaxgan.nn.biggan_blocks import VectorNormConfig
 from flaxgan.nn.biggan_networks import Discriminator, GeneratorBody
 
 ATTENTION = {"conv1x1_theta": "theta", "conv1x1_phi": "phi", "conv1x1_g": "g", "conv1x1_attn": "o"}
@@ -39,7 +39,7 @@ def run_generator(case: Case):
     body = GeneratorBody(
         (*size, pixels),
         (first, *_channels(state, paths, depth)),
-        VectorNormChoice(eps=1e-4, spectral=STUDIOGAN),
+        VectorNormConfig(eps=1e-4, spectral=STUDIOGAN),
         _attention(paths),
         depth=depth,
         spectral=STUDIOGAN,

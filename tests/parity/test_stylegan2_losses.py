@@ -21,7 +21,7 @@ from flaxgan.train.step.forward import Latents
 from flaxgan.train.step.loss_context import Reals
 from flaxgan.train.step.random_inputs import PhaseInputs
 from flaxgan.train.step.state import TrainState
-from flaxgan.train.step.training_setup import Setup
+from flaxgan.train.step.training_setup import TrainingSetup
 
 suite = Suite(__name__, float32=3e-5, float64=5e-7)
 
@@ -49,7 +49,7 @@ def run_losses(case: Case):
         _compare_phase(case, phase, *of_phase, state, reals)
 
 
-def _compare_generated(case: Case, setup: Setup, state: TrainState, latents: Latents) -> None:
+def _compare_generated(case: Case, setup: TrainingSetup, state: TrainState, latents: Latents) -> None:
     """Styles and images, of one latent for each image and of two that are mixed."""
     generate = training.compiled(functools.partial(_generate, setup))
     ws, images, _ = generate(state, latents)
@@ -64,21 +64,23 @@ def _compare_generated(case: Case, setup: Setup, state: TrainState, latents: Lat
     case.compare("mix/w_avg_after", w_avg)
 
 
-def _generate(setup: Setup, state: TrainState, latents: Latents) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _generate(setup: TrainingSetup, state: TrainState, latents: Latents) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(ws, images, the updated w_avg)"""
     ws, variables = forward.map_latents(setup.gan, state.g.params, state.g.variables, latents)
     images = forward.synthesize(setup.gan, state.g.params, variables, ws, latents.noise_key)
     return ws, images, variables["buffers"]["mapping"]["w_avg"]
 
 
-def _augmented(setup: Setup, inputs: PhaseInputs, percentile: float) -> tuple[Setup, PhaseInputs]:
+def _augmented(setup: TrainingSetup, inputs: PhaseInputs, percentile: float) -> tuple[TrainingSetup, PhaseInputs]:
     """The same with every augmentation of the pipe at this percentile."""
     spec = augment.preset("bgc")
     draws = augment.percentile_draws(percentile, spec, len(inputs.latents.z))
     return dataclasses.replace(setup, augment_spec=spec), inputs.replace(fake_draws=draws, real_draws=draws)
 
 
-def _compare_phase(case: Case, phase: str, setup: Setup, inputs: PhaseInputs, state: TrainState, reals: Reals) -> None:
+def _compare_phase(
+    case: Case, phase: str, setup: TrainingSetup, inputs: PhaseInputs, state: TrainState, reals: Reals
+) -> None:
     """The loss, everything on the way to it, and its gradients."""
     network, evaluate = PHASES[phase.removesuffix("_aug")]
     evaluate_with_gradients = training.compiled(jax.value_and_grad(functools.partial(evaluate, setup), has_aux=True))
@@ -96,19 +98,19 @@ def _compare_phase(case: Case, phase: str, setup: Setup, inputs: PhaseInputs, st
     )
 
 
-def _g_main(setup: Setup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
+def _g_main(setup: TrainingSetup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
     loss, state, judged = _play(setup, "g", params, state, reals, inputs)
     results = {"logits_fake": judged["fake"], "loss_per_sample": judged["g_loss"]}
     return loss, {**_columns(results), "w_avg_after": training.w_avg(state)}
 
 
-def _d_main(setup: Setup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
+def _d_main(setup: TrainingSetup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
     loss, state, judged = _play(setup, "d", params, state, reals, inputs)
     results = {"logits_fake": judged["fake"], "logits_real": judged["real"], "loss_per_sample": judged["d_loss"]}
     return loss, {**_columns(results), "w_avg_after": training.w_avg(state)}
 
 
-def _play(setup: Setup, network: str, *arguments: Any) -> tuple[jax.Array, TrainState, dict[str, jax.Array]]:
+def _play(setup: TrainingSetup, network: str, *arguments: Any) -> tuple[jax.Array, TrainState, dict[str, jax.Array]]:
     """A network's adversarial loss and state, with the logits that it judges by and the loss of each image."""
     judged = {}
 
@@ -126,7 +128,7 @@ def _columns(results: dict[str, jax.Array]) -> dict[str, jax.Array]:
     return {name: value[:, None] for name, value in results.items()}
 
 
-def _path_length(setup: Setup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
+def _path_length(setup: TrainingSetup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
     """The trainer's term; and, on the same images, the penalty of the library with what it is computed from."""
     loss, (after, _) = objectives.regularizer(setup, "g", "path_length")(params, state, reals, inputs)
     noise = inputs.image_noise
@@ -140,7 +142,7 @@ def _path_length(setup: Setup, params: Any, state: TrainState, reals: Reals, inp
     return loss, {**results, "pl_mean_after": after.pl_mean, "w_avg_after": training.w_avg(after)}
 
 
-def _r1(setup: Setup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
+def _r1(setup: TrainingSetup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
     """The trainer's term; and, on the same images, the penalty of the library with what it is computed from."""
     loss, _ = objectives.regularizer(setup, "d", "r1")(params, state, reals, inputs)
 

@@ -25,7 +25,7 @@ from flaxgan.train.step.forward import Latents
 from flaxgan.train.step.phases import Phase
 from flaxgan.train.step.random_inputs import PhaseInputs
 from flaxgan.train.step.state import Average, NetworkState, TrainState
-from flaxgan.train.step.training_setup import Setup
+from flaxgan.train.step.training_setup import TrainingSetup
 
 suite = Suite(__name__, float32=1e-4, float64=1e-6)
 
@@ -68,7 +68,7 @@ class Run:
       history: by the golden's key, a list of what is compared with it.
     """
 
-    def __init__(self, case: Case, setup: Setup):
+    def __init__(self, case: Case, setup: TrainingSetup):
         self.case = case
         self.setup = setup
         self.phases = phases.build(setup)
@@ -147,7 +147,7 @@ def _check_options(case: Case, run: Run) -> None:
         case.check(f"Adam of {network} is the reference's", same)
 
 
-def _compare_weights(case: Case, prefix: str, setup: Setup, state: TrainState) -> None:
+def _compare_weights(case: Case, prefix: str, setup: TrainingSetup, state: TrainState) -> None:
     """Whole states, absolutely: some weights are so large that relatively to them no update would count."""
     found = {"G": _state_dict(state.g), "D": _state_dict(state.d), "G_ema": _state_dict(state.ema)}
     filters = {"G": setup.gan.generator.synthesis, "D": setup.gan.discriminator, "G_ema": setup.gan.generator.synthesis}
@@ -165,7 +165,7 @@ def _state_dict(network: NetworkState | Average) -> dict[str, np.ndarray]:
     return from_flax(network.params, network.variables.get("buffers"))
 
 
-def _compare_adam(case: Case, setup: Setup, state: TrainState) -> None:
+def _compare_adam(case: Case, setup: TrainingSetup, state: TrainState) -> None:
     opt_states = {"G": state.g.opt_state.inner, "D": state.d.opt_state.inner}
     for key in case.keys("final_adam/*"):
         _, network, what, *name = key.split("/")
@@ -176,7 +176,7 @@ def _compare_adam(case: Case, setup: Setup, state: TrainState) -> None:
             case.compare(key, moments["/".join(name)], tolerance=AT_THE_END)
 
 
-def _compare_images(case: Case, setup: Setup, average: Average) -> None:
+def _compare_images(case: Case, setup: TrainingSetup, average: Average) -> None:
     """Images of the moving average, "test_img_ema" and, truncated, "test_img_ema_psi07"."""
     generate = functools.partial(
         training.compiled(setup.gan.generator.apply), {"params": average.params, **average.variables}

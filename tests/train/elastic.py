@@ -38,12 +38,12 @@ class Training:
         losses = []
         for step in range(int(state.step), int(state.step) + count):
             batch = jax.device_put(small_gans.batch(seed=step), device_mesh.batched(self.mesh))
-            fine = np.bool_(True)
+            all_finite = np.bool_(True)
             for program in self.programs[:-1]:
                 if step % program.interval == 0:
-                    state, fine, scalars = program.run(state, fine, batch, np.int32(0))
+                    state, all_finite, scalars = program.run(state, all_finite, batch, np.int32(0))
                     losses.append(float(scalars["loss"][0]))
-            state = self.programs[-1].run(state, fine)
+            state = self.programs[-1].run(state, all_finite)
         return state, losses
 
 

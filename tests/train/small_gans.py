@@ -76,7 +76,7 @@ def config(**fields) -> Config:
     return training_setup.complete(Config(**{**default, "g_optimizer": adam, "d_optimizer": adam, **fields}))
 
 
-def setup_of(*, style: bool = True, optimizer=None, **fields) -> training_setup.Setup:
+def setup_of(*, style: bool = True, optimizer=None, **fields) -> training_setup.TrainingSetup:
     """A setup for these networks.
 
     Args:
@@ -90,10 +90,10 @@ def setup_of(*, style: bool = True, optimizer=None, **fields) -> training_setup.
         if optimizer is None
         else optimizers.Optimizers(optimizer, optimizer)
     )
-    return training_setup.Setup(chosen, networks, built, loss=non_saturating, labels=label_sampler(None))
+    return training_setup.TrainingSetup(chosen, networks, built, loss=non_saturating, labels=label_sampler(None))
 
 
-def init(of: training_setup.Setup) -> state.TrainState:
+def init(of: training_setup.TrainingSetup) -> state.TrainState:
     return state.init(of.gan, of.optimizers, seed=SEED)
 
 
@@ -113,6 +113,6 @@ def moved(before, after) -> dict[str, np.ndarray]:
     return jax.tree.map(lambda old, new: np.asarray(new, np.float64) - np.asarray(old, np.float64), before, after)
 
 
-def replace_config(of: training_setup.Setup, **fields) -> training_setup.Setup:
+def replace_config(of: training_setup.TrainingSetup, **fields) -> training_setup.TrainingSetup:
     """The same setup with other fields of the config; networks and optimizers stay."""
     return dataclasses.replace(of, config=dataclasses.replace(of.config, **fields))

@@ -14,7 +14,7 @@ from flaxgan.data.decoding.transform import Shape, Transform
 from flaxgan.data.errors import ImageError, MixedSetError, SizeError, shown
 from flaxgan.data.field_checks import CHANNEL_NAMES
 from flaxgan.data.formats import labels, manifest
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.skipped import Skipped
 from flaxgan.data.source import Source, describe
 
@@ -129,7 +129,7 @@ def is_hidden(name: str) -> bool:
 
 
 def open_files(
-    files: Files, found_labels: labels.Labels | None, request: Request, made: manifest.Manifest | None = None
+    files: Files, found_labels: labels.Labels | None, request: ImageSpec, made: manifest.Manifest | None = None
 ) -> Source:
     """A source from image files and the labels found beside them.
 
@@ -177,7 +177,7 @@ def _details(files: Files, made: manifest.Manifest | None) -> dict[str, str]:
     return {"names": names, **how}
 
 
-def _origin(files: Files, request: Request, first_shape: Shape) -> str:
+def _origin(files: Files, request: ImageSpec, first_shape: Shape) -> str:
     """Where the images come from, and what is done to them."""
     height, width, channels = first_shape
     notes = [f"{ignored(files.num_ignored)} ignored"] if files.num_ignored else []
@@ -212,7 +212,7 @@ def check_one_size(decoded: DecodedFiles) -> None:
     _look_at_headers(decoded, check)
 
 
-def _first_shape(files: Files, request: Request) -> tuple[int, Shape]:
+def _first_shape(files: Files, request: ImageSpec) -> tuple[int, Shape]:
     """The first image and its shape, or where images are skipped, those of the first that can be used."""
     transform = request.transform
     problem = None
@@ -228,7 +228,7 @@ def _first_shape(files: Files, request: Request) -> tuple[int, Shape]:
     raise problem
 
 
-def _checked_headers(decoded: DecodedFiles, request: Request) -> tuple[str, ...]:
+def _checked_headers(decoded: DecodedFiles, request: ImageSpec) -> tuple[str, ...]:
     """Checks the headers of up to 1,000 images; returns what people should know of them."""
 
     def stretched(index: int) -> str | None:

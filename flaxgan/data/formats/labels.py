@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 
 FILE_NAME = "dataset.json"
 
@@ -33,7 +33,7 @@ class Labels:
     class_names: tuple[str, ...]
 
 
-def from_json(data: bytes, names: tuple[str, ...], *, request: Request, where: str) -> Labels | None:
+def from_json(data: bytes, names: tuple[str, ...], *, request: ImageSpec, where: str) -> Labels | None:
     """Labels from a file like {"labels": [["a/0.png", 3], ["a/1.png", 0], ...]}, with lists of numbers for vectors.
 
     Args:
@@ -107,7 +107,7 @@ def check_place(names: list[str], where: str) -> None:
         )
 
 
-def check(found: Labels | None, request: Request, where: str) -> None:
+def check(found: Labels | None, request: ImageSpec, where: str) -> None:
     """Raises ValueError unless the labels found are of the kind, and the number, that is asked for.
 
     Raises:

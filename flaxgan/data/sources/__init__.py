@@ -1,1 +1,1 @@
-"""One module per kind of data, each with `open(path, request: Request) -> Source`."""
+"""One module per kind of data, each with `open(path, request: ImageSpec) -> Source`."""

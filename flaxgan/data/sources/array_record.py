@@ -19,14 +19,14 @@ from etils import epath
 from flaxgan.data import field_checks
 from flaxgan.data.formats import image_files, labels, manifest, records, storage
 from flaxgan.data.formats.manifest import Manifest
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source
 
 LAYOUT = "data.source='array_record' reads a folder that `flaxgan dataset SRC DEST --format array_record` has written"
 LABELS_NAME = "labels.npy"
 
 
-def open(path: str | os.PathLike[str], request: Request) -> Source:
+def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
     """Opens an array_record set; see `flaxgan.data.open_source`.
 
     Number and size of its files, and their records, must be as its manifest says.

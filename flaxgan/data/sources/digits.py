@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from flaxgan.data import field_checks
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source, describe
 
 DEFAULT_RESOLUTION_PX = 16
@@ -15,7 +15,7 @@ NUM_CLASSES = 10
 _MAX_INK = 16  # the set's own range is 0 to 16
 
 
-def open(path: str | os.PathLike[str], request: Request) -> Source:
+def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
     """Opens the digits; see `flaxgan.data.open_source`.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 from flaxgan.data import field_checks
 from flaxgan.data.errors import shown
 from flaxgan.data.formats import image_files, labels, storage
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source
 
 LAYOUT = (
@@ -19,7 +19,7 @@ _HEAD_BYTES = 1 << 16
 _MAX_DEPTH = 500  # of folders in folders
 
 
-def open(path: str | os.PathLike[str], request: Request) -> Source:
+def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
     """Opens a folder of images; see `flaxgan.data.open_source`.
 
     Images deeper than one level belong to the class of their first folder. Hidden files and files that are no images
@@ -63,7 +63,7 @@ class FolderFiles:
         return f"{self.path}/{self.names[index]}"
 
 
-def _labels(root: Path, names: tuple[str, ...], request: Request) -> labels.Labels | None:
+def _labels(root: Path, names: tuple[str, ...], request: ImageSpec) -> labels.Labels | None:
     path = root / labels.FILE_NAME
     if path.exists():
         where = os.fspath(path)

@@ -6,14 +6,14 @@ import os
 import numpy as np
 
 from flaxgan.data import field_checks
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source, describe
 
 NUM_IMAGES = 10_000
 DEFAULT_CHANNELS = 3
 
 
-def open(path: str | os.PathLike[str], request: Request) -> Source:
+def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
     """Opens the synthetic set; see `flaxgan.data.open_source`.
 
     Args:

@@ -15,13 +15,13 @@ from etils import epath
 from flaxgan.data import field_checks
 from flaxgan.data.errors import ImageError
 from flaxgan.data.formats import image_files, labels, records, tfds_labels, tfds_layout
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source
 
 _FORMAT = "array_record"
 
 
-def open(path: str | os.PathLike[str], request: Request) -> Source:
+def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
     """Opens a prepared TFDS set; see `flaxgan.data.open_source`.
 
     Raises:

@@ -17,7 +17,7 @@ from etils import epath
 from flaxgan.data import field_checks
 from flaxgan.data.errors import ImageError, shown
 from flaxgan.data.formats import image_files, labels, manifest, storage
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source
 
 LAYOUT = (
@@ -33,7 +33,7 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of the 
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 
 
-def open(path: str | os.PathLike[str], request: Request) -> Source:
+def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
     """Opens a ZIP archive of images; see `flaxgan.data.open_source`.
 
     Folders inside the archive are no classes: labels come from dataset.json alone, as in the StyleGAN format. Hidden
@@ -204,7 +204,7 @@ def _check_manifest(archive: ZipFiles, found: manifest.Manifest) -> None:
         raise ValueError(f"{where} says images of {found.shape}, but {archive.names[0]} is {shape}")
 
 
-def _labels(archive: ZipFiles, request: Request, found: manifest.Manifest | None) -> labels.Labels | None:
+def _labels(archive: ZipFiles, request: ImageSpec, found: manifest.Manifest | None) -> labels.Labels | None:
     data = archive.read_labels()
     if data is None:
         return None

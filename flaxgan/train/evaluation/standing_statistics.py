@@ -13,18 +13,18 @@ from flaxgan.types import Gan
 
 STATISTICS = "batch_stats"
 
-Restate = Callable[[Average], Average]
+RecalibrateBatchStats = Callable[[Average], Average]
 """The average with other statistics of batch normalization."""
 
 
-def restater(
+def batch_stats_recalibrator(
     gan: Gan,
     *,
     num_batches: int,
     batch_size: int,
     vectors: LabelSampler | None = None,
     field: str = "num_batches",
-) -> Restate:
+) -> RecalibrateBatchStats:
     """A function that takes the statistics of batch normalization anew, a pure function of the average.
 
     Args:
@@ -62,12 +62,12 @@ def restater(
         )
         return new["batch_moments"]
 
-    def restate(average: Average) -> Average:
+    def recalibrate_batch_stats(average: Average) -> Average:
         keys = (prng.step_key(0, number, "standing") for number in range(num_batches))
         statistics = standing_statistics(moments(average, key) for key in keys)
         return Average(average.params, {**average.variables, STATISTICS: statistics})
 
-    return restate
+    return recalibrate_batch_stats
 
 
 def _require_statistics(gan: Gan, num_batches: int, field: str) -> None:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import interruptible
 from flaxgan.train.step import finish_step, nan_guard, phases, state
-from flaxgan.train.step.training_setup import Setup
+from flaxgan.train.step.training_setup import TrainingSetup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Program:
       name: the phase's name, or "advance".
       interval: it runs at steps that this divides.
       repeats: times that it runs in such a step, each time on a new batch.
-      run: the compiled function (state, fine, batch, repeat) -> (state, fine, scalars), see
-        `flaxgan.train.step.nan_guard`, or for "advance" (state, fine) -> state; it consumes the state.
+      run: the compiled function (state, all_finite, batch, repeat) -> (state, all_finite, scalars), see
+        `flaxgan.train.step.nan_guard`, or for "advance" (state, all_finite) -> state; it consumes the state.
       seconds: compile time.
     """
 
@@ -44,14 +44,14 @@ def use_cache() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
-def abstract_state(setup: Setup, mesh: Mesh) -> state.TrainState:
+def abstract_state(setup: TrainingSetup, mesh: Mesh) -> state.TrainState:
     """The train state's shapes and layout; nothing is allocated."""
     make = lambda: state.init(setup.gan, setup.optimizers, seed=0)
     place = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device_mesh.replicated(mesh))
     return jax.tree.map(place, jax.eval_shape(make))
 
 
-def abstract_batch(setup: Setup, mesh: Mesh) -> phases.Batch:
+def abstract_batch(setup: TrainingSetup, mesh: Mesh) -> phases.Batch:
     """A global batch's shapes and layout."""
     num_images, sharding = setup.stage.batch_size, device_mesh.batched(mesh)
     return {
@@ -60,14 +60,14 @@ def abstract_batch(setup: Setup, mesh: Mesh) -> phases.Batch:
     }
 
 
-def init_state(setup: Setup, mesh: Mesh) -> state.TrainState:
+def init_state(setup: TrainingSetup, mesh: Mesh) -> state.TrainState:
     """The state before the first step, on every device."""
     config = setup.config
     make = lambda: state.init(setup.gan, setup.optimizers, seed=config.seed, augment_p=config.augment.p)
     return jax.jit(make, out_shardings=device_mesh.replicated(mesh))()
 
 
-def restart_optimizers(setup: Setup, mesh: Mesh, of: state.TrainState) -> state.TrainState:
+def restart_optimizers(setup: TrainingSetup, mesh: Mesh, of: state.TrainState) -> state.TrainState:
     """The state with optimizers that have seen nothing yet, as a new stage of growing starts (PGGAN, appendix A)."""
 
     def restart(of: state.TrainState) -> state.TrainState:
@@ -80,7 +80,9 @@ def restart_optimizers(setup: Setup, mesh: Mesh, of: state.TrainState) -> state.
     return jax.jit(restart, donate_argnums=0, out_shardings=device_mesh.replicated(mesh))(of)
 
 
-def lower_all(setup: Setup, mesh: Mesh, **lowering) -> dict[tuple[str, int, int], Callable[[], jax.stages.Lowered]]:
+def lower_all(
+    setup: TrainingSetup, mesh: Mesh, **lowering
+) -> dict[tuple[str, int, int], Callable[[], jax.stages.Lowered]]:
     """(name, interval, repeats) -> a function that traces and lowers the program, in the order of a step.
 
     Args:
@@ -90,7 +92,7 @@ def lower_all(setup: Setup, mesh: Mesh, **lowering) -> dict[tuple[str, int, int]
     """
     whole, batch = abstract_state(setup, mesh), abstract_batch(setup, mesh)
     copy = device_mesh.replicated(mesh)
-    repeat, fine = (jax.ShapeDtypeStruct((), dtype, sharding=copy) for dtype in ("int32", "bool"))
+    repeat, all_finite = (jax.ShapeDtypeStruct((), dtype, sharding=copy) for dtype in ("int32", "bool"))
 
     def lower(function, *arguments, outputs):
         jitted = jax.jit(function, donate_argnums=0, out_shardings=outputs)
@@ -99,25 +101,25 @@ def lower_all(setup: Setup, mesh: Mesh, **lowering) -> dict[tuple[str, int, int]
     programs = {}
     for phase in phases.build(setup):
         program = nan_guard.guarded(phase.program(setup.config.seed))
-        lowered = lower(program, whole, fine, batch, repeat, outputs=(copy, copy, copy))
+        lowered = lower(program, whole, all_finite, batch, repeat, outputs=(copy, copy, copy))
         programs[phase.name, phase.interval, phase.repeats] = lowered
-    programs["advance", 1, 1] = lower(_advance(setup), whole, fine, outputs=copy)
+    programs["advance", 1, 1] = lower(_advance(setup), whole, all_finite, outputs=copy)
     return programs
 
 
-def _advance(setup: Setup) -> Callable[[state.TrainState, jax.Array], state.TrainState]:
+def _advance(setup: TrainingSetup) -> Callable[[state.TrainState, jax.Array], state.TrainState]:
     """The end of a step, which waits with everything else once something is not finite."""
     program = finish_step.program(setup)
 
-    def run(of: state.TrainState, fine: jax.Array) -> state.TrainState:
-        return nan_guard.keep_unless(fine, of, program(of))
+    def run(of: state.TrainState, all_finite: jax.Array) -> state.TrainState:
+        return nan_guard.keep_unless(all_finite, of, program(of))
 
     run.__name__ = program.__name__
     return run
 
 
 def compile_all(
-    setup: Setup, mesh: Mesh, *, say: Callable[[str], None], cancelled: Callable[[], bool] = lambda: False
+    setup: TrainingSetup, mesh: Mesh, *, say: Callable[[str], None], cancelled: Callable[[], bool] = lambda: False
 ) -> list[Program]:
     """Compiles every program of a step of the setup's stage.
 

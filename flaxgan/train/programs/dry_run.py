@@ -9,7 +9,7 @@ from flax import traverse_util
 
 from flaxgan.config import Config
 from flaxgan.train.distributed import device_mesh
-from flaxgan.train.programs import compilation
+from flaxgan.train.programs import compilation, preflight
 from flaxgan.train.step import training_setup
 from flaxgan.types import Gan
 
@@ -24,11 +24,11 @@ def show(config: Config, *, compile_too: bool) -> None:
     if height_width is None:
         raise ValueError("config.data.resolution: found None, allowed with --dry-run: a size, because no data are read")
     if compile_too:
-        device_mesh.check_accelerator(config.accelerator)
+        preflight.check_accelerator(config.accelerator)
     mesh = device_mesh.data_mesh()
     constrain = device_mesh.constrain_batch(mesh)
     setup = training_setup.build(config, (*height_width, config.data.channels), constrain=constrain)
-    device_mesh.check_batch(setup)
+    preflight.check_batch(setup)
     for line in (*_tables(setup.gan), *_plan(setup)):
         print(line)
     if compile_too:
@@ -79,7 +79,7 @@ def _table(title: str, rows: list[tuple[str, int, int, str]]) -> Iterator[str]:
     yield ""
 
 
-def _plan(setup: training_setup.Setup) -> Iterator[str]:
+def _plan(setup: training_setup.TrainingSetup) -> Iterator[str]:
     config = setup.config
     per_device = config.batch_size // jax.device_count()
     yield f"devices    {jax.device_count()} {jax.default_backend()} on {jax.process_count()} host(s)"

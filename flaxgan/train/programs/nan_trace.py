@@ -19,7 +19,7 @@ from flaxgan.train.step.loss_context import Reals
 from flaxgan.train.step.optimizers import Optimizers
 from flaxgan.train.step.random_inputs import PhaseInputs
 from flaxgan.train.step.state import TrainState
-from flaxgan.train.step.training_setup import Setup
+from flaxgan.train.step.training_setup import TrainingSetup
 
 PACKAGE = pathlib.Path(__file__).parent.parent
 
@@ -54,7 +54,7 @@ def not_finite(tree: Any) -> dict[str, Count]:
     return {name: count for name, count in counts.items() if count.bad}
 
 
-def watch(setup: Setup, name: str, state: TrainState, reals: Reals, inputs: PhaseInputs) -> Watched:
+def watch(setup: TrainingSetup, name: str, state: TrainState, reals: Reals, inputs: PhaseInputs) -> Watched:
     """Does a phase with all layers and gradients watched.
 
     Args:
@@ -77,7 +77,7 @@ def watch(setup: Setup, name: str, state: TrainState, reals: Reals, inputs: Phas
     return Watched(scalars, outputs.found(), gradients.found())
 
 
-def first_operation(setup: Setup, name: str, state: TrainState, reals: Reals, inputs: PhaseInputs) -> str:
+def first_operation(setup: TrainingSetup, name: str, state: TrainState, reals: Reals, inputs: PhaseInputs) -> str:
     """The first operation whose result is not finite, and the line of this package that it stands for; or "".
 
     The phase is done one operation at a time, which takes long.

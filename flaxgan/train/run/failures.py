@@ -20,7 +20,7 @@ from flaxgan.train.run import logs, run_folder
 from flaxgan.train.step import phases
 from flaxgan.train.step.phases import Batch
 from flaxgan.train.step.state import TrainState
-from flaxgan.train.step.training_setup import Setup
+from flaxgan.train.step.training_setup import TrainingSetup
 
 NAME = "failure.json"
 
@@ -50,7 +50,7 @@ class Failure:
     devices: str
 
 
-def write(folder: epath.Path, setup: Setup, state: TrainState, done: logs.Done, batch: Batch) -> None:
+def write(folder: epath.Path, setup: TrainingSetup, state: TrainState, done: logs.PhaseRecord, batch: Batch) -> None:
     """Keeps a failure; one that was kept in the folder before is replaced.
 
     Every process of a run calls this, and the first writes.

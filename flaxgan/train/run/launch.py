@@ -13,12 +13,12 @@ from flaxgan.train.checkpoints.store import Checkpoints, SaveError
 from flaxgan.train.distributed import multihost
 from flaxgan.train.programs import compilation
 from flaxgan.train.run import disk_space, error_messages, logs, run_folder
-from flaxgan.train.run.prepare import Run
-from flaxgan.train.run.trainer import Session
+from flaxgan.train.run.prepare import PreparedRun
+from flaxgan.train.run.trainer import Trainer
 from flaxgan.train.step.state import TrainState
 
 
-def train(run: Run) -> TrainState:
+def train(run: PreparedRun) -> TrainState:
     """Trains to the end of the run, or until SIGINT or SIGTERM, from a checkpoint if there is one.
 
     Args:
@@ -55,7 +55,7 @@ def train(run: Run) -> TrainState:
 
 
 @contextmanager
-def _folder(run: Run) -> Iterator[None]:
+def _folder(run: PreparedRun) -> Iterator[None]:
     """The run folder, made by the first process and kept for this program."""
     with contextlib.ExitStack() as stack:
 
@@ -70,7 +70,7 @@ def _folder(run: Run) -> Iterator[None]:
         yield
 
 
-def _train(run: Run, checkpoints: Checkpoints, stop: multihost.Stop) -> TrainState:
+def _train(run: PreparedRun, checkpoints: Checkpoints, stop: multihost.Stop) -> TrainState:
     state = _start(run, checkpoints)
     step = int(state.step)
     if step >= run.setup.total_steps:
@@ -78,13 +78,13 @@ def _train(run: Run, checkpoints: Checkpoints, stop: multihost.Stop) -> TrainSta
         return state
     checkpoints.prune()
     multihost.all_or_none(lambda: disk_space.check(run.folder.root, state, run.retention))
-    with contextlib.closing(Session(run, checkpoints, stop, step=step)) as session:
+    with contextlib.closing(Trainer(run, checkpoints, stop, step=step)) as session:
         session.prepare(state)
         with _stop_signals(stop.signals):
             return session.run(state)
 
 
-def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
+def _start(run: PreparedRun, checkpoints: Checkpoints) -> TrainState:
     steps = checkpoints.steps()
     if not steps:
         return _new(run)
@@ -102,7 +102,7 @@ def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
     return state
 
 
-def _way_out(run: Run, step: int, steps: list[int]) -> str:
+def _way_out(run: PreparedRun, step: int, steps: list[int]) -> str:
     """What to do about a damaged checkpoint."""
     earlier = [other for other in steps if other < step]
     if not earlier:
@@ -113,7 +113,7 @@ def _way_out(run: Run, step: int, steps: list[int]) -> str:
     )
 
 
-def _new(run: Run) -> TrainState:
+def _new(run: PreparedRun) -> TrainState:
     state = compilation.init_state(run.setup, run.mesh)
     if not run.config.init_from:
         return state

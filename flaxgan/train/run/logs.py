@@ -19,7 +19,7 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-class Done(NamedTuple):
+class PhaseRecord(NamedTuple):
     """A phase that has been started, with what it will have said; that is still on the device.
 
     Attributes:
@@ -27,14 +27,14 @@ class Done(NamedTuple):
       phase: its name.
       repeat: which of its repeats.
       scalars: named values, one a round.
-      fine: whether everything was finite up to here, bool [].
+      all_finite: whether everything was finite up to here, bool [].
     """
 
     step: int
     phase: str
     repeat: int
     scalars: dict[str, jax.Array]
-    fine: jax.Array
+    all_finite: jax.Array
 
 
 class NonFiniteError(FloatingPointError):
@@ -44,12 +44,12 @@ class NonFiniteError(FloatingPointError):
       done: the phase.
     """
 
-    def __init__(self, done: Done, more: str = ""):
+    def __init__(self, done: PhaseRecord, more: str = ""):
         self.done = done
         super().__init__(f"step {done.step}, phase {done.phase}: {problem(done.scalars)}{more}")
 
 
-def tick_means(history: list[Done]) -> dict[str, float]:
+def tick_means(history: list[PhaseRecord]) -> dict[str, float]:
     """Mean of each scalar over the steps since the last tick: "g_main/loss" -> value.
 
     Args:
@@ -60,7 +60,7 @@ def tick_means(history: list[Done]) -> dict[str, float]:
     """
     values: dict[str, list[float]] = {}
     for done in jax.device_get(history):
-        if not done.fine:
+        if not done.all_finite:
             raise NonFiniteError(done)
         for name, value in done.scalars.items():
             values.setdefault(f"{done.phase}/{name}", []).append(float(np.mean(value)))

@@ -12,20 +12,20 @@ from jax.sharding import Mesh
 from flaxgan import lookup
 from flaxgan.config import Config, DataConfig
 from flaxgan.data import fingerprint, open_source
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.pipeline import batching, memory_cache, worker_processes
 from flaxgan.data.source import Source
 from flaxgan.train.checkpoints import retention, store, transfer
 from flaxgan.train.checkpoints.retention import Retention
 from flaxgan.train.distributed import device_mesh, multihost
 from flaxgan.train.evaluation import snapshot_metrics, standing_statistics
-from flaxgan.train.programs import compilation
+from flaxgan.train.programs import compilation, preflight
 from flaxgan.train.run import disk_space, logs, run_folder
 from flaxgan.train.step import training_setup
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class PreparedRun:
     """Everything that training needs, checked but not yet compiled.
 
     Attributes:
@@ -36,24 +36,24 @@ class Run:
       mesh: all devices.
       folder: the run folder.
       measures: what is measured at each snapshot.
-      restate: takes the statistics of batch normalization for sampling anew, or leaves them.
+      recalibrate_batch_stats: takes the statistics of batch normalization for sampling anew, or leaves them.
       retention: which checkpoints stay.
       resume: the step of an earlier checkpoint to go back to; None goes on at the latest.
     """
 
     config: Config
-    setup: training_setup.Setup
+    setup: training_setup.TrainingSetup
     source: Source
     data: Mapping[str, Any]
     mesh: Mesh
     folder: run_folder.RunFolder
     measures: tuple[snapshot_metrics.Measure, ...]
-    restate: standing_statistics.Restate
+    recalibrate_batch_stats: standing_statistics.RecalibrateBatchStats
     retention: Retention
     resume: int | None = None
 
 
-def prepare(config: Config, workdir: epath.PathLike, *, resume: int | None = None) -> Run:
+def prepare(config: Config, workdir: epath.PathLike, *, resume: int | None = None) -> PreparedRun:
     """Checks everything that can be checked before minutes of compilation; nothing is written.
 
     Args:
@@ -73,7 +73,7 @@ def prepare(config: Config, workdir: epath.PathLike, *, resume: int | None = Non
     return run
 
 
-def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> Run:
+def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> PreparedRun:
     """What one process can check by itself."""
     steps = store.steps(folder.checkpoints)
     if resume is not None and run_folder.was_resumed(folder, resume):
@@ -85,7 +85,7 @@ def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> 
         raise ValueError(f"--resume: found {resume}, allowed: {allowed}")
     makers = [_measure_maker(name) for name in config.metrics]
     source, data = _open(config.data), config.data
-    device_mesh.check_accelerator(config.accelerator)
+    preflight.check_accelerator(config.accelerator)
     # What the data decided is part of the run: tools and resumed runs need it.
     config = dataclasses.replace(config, data=dataclasses.replace(data, resolution=source.image_shape[:2]))
     mesh = device_mesh.data_mesh()
@@ -95,10 +95,10 @@ def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> 
         **_label_statistics(source),
         constrain=device_mesh.constrain_batch(mesh),
     )
-    device_mesh.check_batch(setup)
+    preflight.check_batch(setup)
     if config.init_from and not steps:
         transfer.check(compilation.abstract_state(setup, mesh), config.init_from)
-    restate = standing_statistics.restater(
+    recalibrate_batch_stats = standing_statistics.batch_stats_recalibrator(
         setup.gan,
         num_batches=config.standing_batches,
         batch_size=config.batch_size,
@@ -114,7 +114,7 @@ def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> 
         rule.check_measured(measured)
     reals = batching.all_images(source) if makers else ()
     made = tuple(make(*reals, num_classes=data.num_classes, seed=config.seed) for make in makers)
-    return Run(config, setup, source, found, mesh, folder, made, restate, rule, resume)
+    return PreparedRun(config, setup, source, found, mesh, folder, made, recalibrate_batch_stats, rule, resume)
 
 
 def _label_statistics(source: Source) -> dict[str, np.ndarray]:
@@ -126,7 +126,7 @@ def _label_statistics(source: Source) -> dict[str, np.ndarray]:
 
 
 def _open(data: DataConfig) -> Source:
-    wanted = {field.name: vars(data)[field.name] for field in dataclasses.fields(Request)}
+    wanted = {field.name: vars(data)[field.name] for field in dataclasses.fields(ImageSpec)}
     try:
         source = open_source(data.source, data.path, **wanted)
     except FileNotFoundError as error:

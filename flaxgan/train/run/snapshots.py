@@ -6,7 +6,7 @@ import numpy as np
 from flaxgan.data.pipeline import batching
 from flaxgan.train.evaluation import samples
 from flaxgan.train.run.logs import Logs
-from flaxgan.train.run.prepare import Run
+from flaxgan.train.run.prepare import PreparedRun
 from flaxgan.train.step.stage_plan import Stage
 from flaxgan.train.step.state import TrainState
 
@@ -14,7 +14,7 @@ from flaxgan.train.step.state import TrainState
 class Snapshots:
     """The images and measures of a run, in one of its stages."""
 
-    def __init__(self, run: Run, logs: Logs, stage: Stage):
+    def __init__(self, run: PreparedRun, logs: Logs, stage: Stage):
         self._run, self._logs, self._stage = run, logs, stage
         self._sample = samples.sampler(run.setup.gan, run.mesh, stage=stage.network_stage)
 
@@ -53,7 +53,7 @@ class Snapshots:
     def _generate(self, state: TrainState, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
         size = max(self._stage.batch_size, jax.device_count())
         alpha = float(self._stage.alpha(int(state.images_seen)))
-        average = self._run.restate(state.ema)
+        average = self._run.recalibrate_batch_stats(state.ema)
         return samples.generate(self._sample, average, z, labels, batch_size=size, alpha=alpha)
 
     def _save_grid(self, name: str, images: np.ndarray, columns: int, *, step: int) -> None:

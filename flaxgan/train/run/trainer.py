@@ -16,8 +16,8 @@ from flaxgan.train.programs import compilation
 from flaxgan.train.programs.compilation import Program
 from flaxgan.train.programs.interruptible import Cancelled
 from flaxgan.train.run import failures, logs
-from flaxgan.train.run.logs import Done, NonFiniteError
-from flaxgan.train.run.prepare import Run
+from flaxgan.train.run.logs import NonFiniteError, PhaseRecord
+from flaxgan.train.run.prepare import PreparedRun
 from flaxgan.train.run.snapshots import Snapshots
 from flaxgan.train.step import stage_plan
 from flaxgan.train.step.phases import Batch
@@ -27,17 +27,17 @@ MAX_STEPS_IN_FLIGHT = 2
 """Steps waiting on the device before the host waits too: enough to keep it busy, few enough to stop soon."""
 
 
-class Session:
+class Trainer:
     """One stretch of training between a start and a stop. What it holds beside the state is for logs only."""
 
-    def __init__(self, run: Run, checkpoints: Checkpoints, stop: Stop, *, step: int):
+    def __init__(self, run: PreparedRun, checkpoints: Checkpoints, stop: Stop, *, step: int):
         """Opens the logs to continue after a step; `close` closes them."""
         self._run, self._checkpoints, self._stop = run, checkpoints, stop
         self._setup = run.setup
         self._programs: list[Program] = []
         self._logs = logs.Logs(run.folder, run.config, step)
-        self._history: list[Done] = []
-        self._fine: jax.Array | np.bool_ = np.bool_(True)
+        self._history: list[PhaseRecord] = []
+        self._all_finite: jax.Array | np.bool_ = np.bool_(True)
         self._tick_start = time.monotonic()
         self._tick_step = step
         self._waited = 0.0
@@ -140,9 +140,11 @@ class Session:
         due = [program for program in self._programs[:-1] if step % program.interval == 0]
         for program in due:
             for repeat in range(program.repeats):
-                state, self._fine, scalars = program.run(state, self._fine, batches[repeat], np.int32(repeat))
-                self._history.append(Done(step, program.name, repeat, scalars, self._fine))
-        state = self._programs[-1].run(state, self._fine)
+                state, self._all_finite, scalars = program.run(
+                    state, self._all_finite, batches[repeat], np.int32(repeat)
+                )
+                self._history.append(PhaseRecord(step, program.name, repeat, scalars, self._all_finite))
+        state = self._programs[-1].run(state, self._all_finite)
         self._wait_for_older_steps(step)
         return state
 
@@ -182,7 +184,7 @@ class Session:
         except NonFiniteError as error:
             raise NonFiniteError(error.done, f"\n{self._keep_failure(state, error.done)}") from None
 
-    def _keep_failure(self, state: TrainState, done: Done) -> str:
+    def _keep_failure(self, state: TrainState, done: PhaseRecord) -> str:
         """Keeps what led to a number that is not finite: the state has waited since, see `nan_guard`."""
         root = self._run.folder.root
         folder = self._run.folder.failures / f"step_{done.step}"

@@ -6,10 +6,10 @@ from flaxgan.augment import controller
 from flaxgan.config import AugmentConfig
 from flaxgan.train.step import ema
 from flaxgan.train.step.state import TrainState
-from flaxgan.train.step.training_setup import Setup
+from flaxgan.train.step.training_setup import TrainingSetup
 
 
-def program(setup: Setup) -> Callable[[TrainState], TrainState]:
+def program(setup: TrainingSetup) -> Callable[[TrainState], TrainState]:
     """The function that is compiled and run once after the phases of each step."""
     config, num_images = setup.config, setup.stage.images_per_step
 

@@ -13,7 +13,7 @@ from flaxgan.augment import input_noise
 from flaxgan.train.step import forward
 from flaxgan.train.step.random_inputs import PhaseInputs
 from flaxgan.train.step.state import TrainState
-from flaxgan.train.step.training_setup import Setup
+from flaxgan.train.step.training_setup import TrainingSetup
 from flaxgan.types import DiscriminatorOutput
 
 
@@ -24,7 +24,7 @@ class Reals(NamedTuple):
     labels: jax.Array
 
 
-class Judged(NamedTuple):
+class DiscriminatorCall(NamedTuple):
     """What D says of some images, and its variables after it has."""
 
     output: DiscriminatorOutput
@@ -32,7 +32,7 @@ class Judged(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Scene:
+class LossContext:
     """One round of a phase. What it holds is computed when it is asked for, and once.
 
     D judges the generated images first and the real ones after them, with the variables that the first left: as in a
@@ -47,7 +47,7 @@ class Scene:
       inputs: random inputs of the round.
     """
 
-    setup: Setup
+    setup: TrainingSetup
     network: str
     params: Any
     state: TrainState
@@ -89,31 +89,33 @@ class Scene:
         return forward.generate(self.setup.gan, self.g_params, variables, latents, self.growth)
 
     @functools.cached_property
-    def judged_fakes(self) -> Judged:
+    def judged_fakes(self) -> DiscriminatorCall:
         """D on the generated images."""
         return self.judge_fakes(self.fakes.images, self.state.d.variables)
 
     @functools.cached_property
-    def judged_reals(self) -> Judged:
+    def judged_reals(self) -> DiscriminatorCall:
         """D on the real images."""
         return self.judge_reals(self.reals.images, self.judged_fakes.variables)
 
-    def judge_fakes(self, images: jax.Array, variables: Any) -> Judged:
+    def judge_fakes(self, images: jax.Array, variables: Any) -> DiscriminatorCall:
         """D on images with the generated ones' labels, augmentation and noise."""
         inputs = self.inputs
         return self._judge(images, inputs.latents.labels, variables, inputs.fake_draws, inputs.fake_noise)
 
-    def judge_reals(self, images: jax.Array, variables: Any) -> Judged:
+    def judge_reals(self, images: jax.Array, variables: Any) -> DiscriminatorCall:
         """D on images with the real ones' labels, augmentation and noise."""
         return self._judge(images, self.reals.labels, variables, self.inputs.real_draws, self.inputs.real_noise)
 
-    def _judge(self, images: jax.Array, labels: jax.Array, variables: Any, draws: Any, noise: Any) -> Judged:
+    def _judge(self, images: jax.Array, labels: jax.Array, variables: Any, draws: Any, noise: Any) -> DiscriminatorCall:
         setup = self.setup
         if setup.augment_spec is not None:
             images = augment.augment(images, draws, self.state.ada.p, setup.augment_spec)
         if setup.config.input_noise.weight:
             images = input_noise.add_noise(images, self.noise_strength, noise)
-        return Judged(*forward.discriminate(setup.gan, self.d_params, variables, images, labels, self.growth))
+        return DiscriminatorCall(
+            *forward.discriminate(setup.gan, self.d_params, variables, images, labels, self.growth)
+        )
 
     @property
     def noise_strength(self) -> jax.Array:
@@ -121,7 +123,7 @@ class Scene:
         settings = self.setup.config.input_noise
         return input_noise.noise_strength(self.state.input_score, weight=settings.weight, threshold=settings.threshold)
 
-    def first(self, num_images: int) -> "Scene":
+    def first(self, num_images: int) -> "LossContext":
         """The scene of the first images only."""
         cut = lambda tree: jax.tree.map(lambda x: x[:num_images] if x.ndim else x, tree)
         inputs, reals = self.setup.constrain((cut(self.inputs), cut(self.reals)))

@@ -13,24 +13,29 @@ import jax.numpy as jnp
 
 
 def guarded(program: Callable[..., tuple[Any, dict]]) -> Callable[..., tuple[Any, jax.Array, dict]]:
-    """A program (state, fine, *inputs) -> (state, fine, scalars) of a program (state, *inputs) -> (state, scalars).
+    """Wraps a program (state, *inputs) -> (state, scalars) so that non-finite results never become the state.
 
-    `fine` is bool [], whether everything was finite up to here. The state that is given back is the new one if that
-    still holds for all that has changed in it and for the scalars, and else the one that was given.
+    Args:
+      program: the program.
+
+    Returns:
+      A program (state, all_finite, *inputs) -> (state, all_finite, scalars). `all_finite` is bool []: whether every
+      number was finite so far. The returned state is the new one if `all_finite` still holds for everything that the
+      program changed and for its scalars, otherwise the given one.
     """
 
-    def run(state: Any, fine: jax.Array, *inputs: Any) -> tuple[Any, jax.Array, dict]:
+    def run(state: Any, all_finite: jax.Array, *inputs: Any) -> tuple[Any, jax.Array, dict]:
         new, scalars = program(state, *inputs)
-        fine = fine & is_finite((_changed(state, new), scalars))
-        return keep_unless(fine, state, new), fine, scalars
+        all_finite = all_finite & is_finite((_changed(state, new), scalars))
+        return keep_unless(all_finite, state, new), all_finite, scalars
 
     run.__name__ = program.__name__
     return run
 
 
-def keep_unless(fine: jax.Array, old: Any, new: Any) -> Any:
-    """The new tree if all is fine, else the old one. Arrays that are the same in both cost nothing."""
-    return jax.tree.map(lambda new, old: new if new is old else jnp.where(fine, new, old), new, old)
+def keep_unless(all_finite: jax.Array, old: Any, new: Any) -> Any:
+    """The new tree if everything is finite, else the old one. Arrays that are the same in both cost nothing."""
+    return jax.tree.map(lambda new, old: new if new is old else jnp.where(all_finite, new, old), new, old)
 
 
 def is_finite(tree: Any) -> jax.Array:

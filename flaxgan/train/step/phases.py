@@ -18,7 +18,7 @@ from flaxgan.train.step import objectives, optimizers, random_inputs
 from flaxgan.train.step.loss_context import Reals
 from flaxgan.train.step.random_inputs import PhaseInputs
 from flaxgan.train.step.state import NetworkState, TrainState
-from flaxgan.train.step.training_setup import Setup
+from flaxgan.train.step.training_setup import TrainingSetup
 
 Batch = dict[str, jax.Array]
 """images uint8 [N, H, W, C] and labels int32 [N]."""
@@ -66,7 +66,7 @@ class Phase:
         return jax.random.fold_in(key, repeat) if self.repeats > 1 else key
 
 
-def build(setup: Setup) -> tuple[Phase, ...]:
+def build(setup: TrainingSetup) -> tuple[Phase, ...]:
     """The phases of a step in their order: each network's main phase, followed by its lazy regularizers."""
     if setup.config.update_order == "joint":
         return (_joint(setup), *_lazy_phases(setup, "g"), *_lazy_phases(setup, "d"))
@@ -74,7 +74,7 @@ def build(setup: Setup) -> tuple[Phase, ...]:
     return tuple(phase for network in order for phase in (_main_phase(setup, network), *_lazy_phases(setup, network)))
 
 
-def by_name(setup: Setup, name: str) -> Phase:
+def by_name(setup: TrainingSetup, name: str) -> Phase:
     """One of the phases of a step.
 
     Raises:
@@ -86,13 +86,13 @@ def by_name(setup: Setup, name: str) -> Phase:
     return found[name]
 
 
-def _main_phase(setup: Setup, network: str) -> Phase:
+def _main_phase(setup: TrainingSetup, network: str) -> Phase:
     """The game, with the regularizers of every step in it."""
     update = _update(setup, network, _main_loss(setup, network), interval=1)
     return _phase(setup, network, f"{network}_main", update, repeats=setup.config.d_steps if network == "d" else 1)
 
 
-def _joint(setup: Setup) -> Phase:
+def _joint(setup: TrainingSetup) -> Phase:
     """Both networks' main updates from the same state and the same draws, as one gradient step on both."""
     g, d = (_update(setup, network, _main_loss(setup, network), interval=1) for network in "gd")
 
@@ -107,12 +107,12 @@ def _joint(setup: Setup) -> Phase:
     return _phase(setup, "d", "joint", update)
 
 
-def _main_loss(setup: Setup, network: str) -> objectives.Loss:
+def _main_loss(setup: TrainingSetup, network: str) -> objectives.Loss:
     settings = getattr(setup.config, f"{network}_regularizers")
     return objectives.main(setup, network, [name for name in settings if settings[name]["interval"] is None])
 
 
-def _lazy_phases(setup: Setup, network: str) -> Iterator[Phase]:
+def _lazy_phases(setup: TrainingSetup, network: str) -> Iterator[Phase]:
     """A phase of its own for each regularizer with an interval."""
     for name, settings in getattr(setup.config, f"{network}_regularizers").items():
         if settings["interval"] is not None:
@@ -121,13 +121,15 @@ def _lazy_phases(setup: Setup, network: str) -> Iterator[Phase]:
             yield _phase(setup, network, f"{network}_{name}", update, interval=interval)
 
 
-def _phase(setup: Setup, network: str, name: str, update: Callable, *, interval: int = 1, repeats: int = 1) -> Phase:
+def _phase(
+    setup: TrainingSetup, network: str, name: str, update: Callable, *, interval: int = 1, repeats: int = 1
+) -> Phase:
     num_images = setup.batch_size(network)
     draw = _draw(setup, num_images)
     return Phase(name, interval, repeats, draw=draw, update=update, reals=_reals(setup, num_images))
 
 
-def _reals(setup: Setup, num_images: int) -> Callable[[Batch, jax.Array], Reals]:
+def _reals(setup: TrainingSetup, num_images: int) -> Callable[[Batch, jax.Array], Reals]:
     """Real images at the size of the stage, blended like generated ones; repeated where more are needed than given."""
     stage, full_height = setup.stage, setup.gan.image_shape[0]
     factor = full_height // stage.image_shape[0]
@@ -145,7 +147,7 @@ def _reals(setup: Setup, num_images: int) -> Callable[[Batch, jax.Array], Reals]
     return reals
 
 
-def _draw(setup: Setup, num_images: int) -> Callable[[jax.Array], PhaseInputs]:
+def _draw(setup: TrainingSetup, num_images: int) -> Callable[[jax.Array], PhaseInputs]:
     """The phase's draws. What its loss does not use disappears in compilation."""
     config, gan, stage = setup.config, setup.gan, setup.stage
     shape = (config.accumulation_rounds, num_images // config.accumulation_rounds)
@@ -176,7 +178,7 @@ def _draw(setup: Setup, num_images: int) -> Callable[[jax.Array], PhaseInputs]:
     return draw
 
 
-def _update(setup: Setup, network: str, loss: objectives.Loss, interval: int):
+def _update(setup: TrainingSetup, network: str, loss: objectives.Loss, interval: int):
     """One optimizer step on the loss times its interval, with the rounds' gradients summed as in the official code."""
     config = setup.config
     optimizer, rule = getattr(setup.optimizers, network), getattr(config, f"{network}_optimizer")

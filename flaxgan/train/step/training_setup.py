@@ -34,7 +34,7 @@ def _identity(tree: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Setup:
+class TrainingSetup:
     """A recipe's names as code.
 
     Attributes:
@@ -89,7 +89,7 @@ class Setup:
             return self.config.g_batch_size
         return self.stage.batch_size
 
-    def at(self, stage_number: int) -> "Setup":
+    def at(self, stage_number: int) -> "TrainingSetup":
         """The same run in another stage."""
         rate = self.stages[stage_number].learning_rate
         built = self.optimizers
@@ -105,7 +105,7 @@ def build(
     class_counts: Any = None,
     label_vectors: np.ndarray | None = None,
     constrain: Callable[[Any], Any] = _identity,
-) -> Setup:
+) -> TrainingSetup:
     """Turns a completed config into code.
 
     Args:
@@ -113,7 +113,7 @@ def build(
       image_shape: (H, W, C) of the data.
       class_counts: images of each class in the data, [K], or None: then all classes are equally likely.
       label_vectors: those of the data, [M, K], where labels are vectors; None draws one-hot ones.
-      constrain: see `Setup`.
+      constrain: see `TrainingSetup`.
 
     Raises:
       ValueError: naming the field, what was found and what is allowed.
@@ -125,7 +125,7 @@ def build(
             f"network {config.network['name']!r} has no mapping and synthesis networks to mix styles between"
         )
     _check_possible(config, gan)
-    setup = Setup(
+    setup = TrainingSetup(
         config=config,
         gan=gan,
         optimizers=optimizers.build(config, gan.d_layers),

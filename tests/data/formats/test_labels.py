@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from flaxgan.data.formats import labels
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 
 NAMES = ("a/0.png", "a/1.png", "b/2.png")
 
 
 def parse(content, **wanted):
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return labels.from_json(data, NAMES, request=Request(**wanted), where="set/dataset.json")
+    return labels.from_json(data, NAMES, request=ImageSpec(**wanted), where="set/dataset.json")
 
 
 def pairs(*values):
@@ -108,23 +108,23 @@ def test_images_beside_class_folders_are_refused():
 def test_num_classes_must_agree():
     found = labels.Labels(np.array([0, 1], np.int32), ("0", "1"))
     for allowed in (None, 2):
-        labels.check(found, Request(num_classes=allowed), "set")
-    labels.check(None, Request(num_classes=0), "set")
+        labels.check(found, ImageSpec(num_classes=allowed), "set")
+    labels.check(None, ImageSpec(num_classes=0), "set")
     with pytest.raises(ValueError, match=r"data\.num_classes=3, but set has 2 classes; allowed: 2, or 0"):
-        labels.check(found, Request(num_classes=3), "set")
+        labels.check(found, ImageSpec(num_classes=3), "set")
     with pytest.raises(ValueError, match=r"data\.num_classes=3, but set has no labels; allowed: 0, or add labels"):
-        labels.check(None, Request(num_classes=3), "set")
+        labels.check(None, ImageSpec(num_classes=3), "set")
 
 
 def test_vectors_follow_the_names():
     found = parse({"labels": [["b/2.png", [0, 1]], ["a/1.png", [0.5, -2]], ["a/0.png", [1e-3, 1]]]}, labels="vectors")
     assert found.values.dtype == np.float32 and found.class_names == ("0", "1")
     np.testing.assert_array_equal(found.values, np.array([[1e-3, 1], [0.5, -2], [0, 1]], np.float32))
-    labels.check(found, Request(num_classes=2, labels="vectors"), "set")
+    labels.check(found, ImageSpec(num_classes=2, labels="vectors"), "set")
     with pytest.raises(ValueError, match=r"data\.num_classes=3, but set has labels of 2 numbers; allowed: 2, or 0"):
-        labels.check(found, Request(num_classes=3, labels="vectors"), "set")
+        labels.check(found, ImageSpec(num_classes=3, labels="vectors"), "set")
     with pytest.raises(ValueError, match=r"data\.labels='classes', but set has vectors; allowed: 'vectors'"):
-        labels.check(found, Request(num_classes=2), "set")
+        labels.check(found, ImageSpec(num_classes=2), "set")
 
 
 @pytest.mark.parametrize(
@@ -143,4 +143,4 @@ def test_vectors_have_one_length():
 
 def test_classes_of_folders_are_no_vectors():
     with pytest.raises(ValueError, match=r"data\.labels='vectors', but set has classes; allowed: 'classes'"):
-        labels.check(labels.from_folders(("a/0.png", "b/1.png"), "set"), Request(labels="vectors"), "set")
+        labels.check(labels.from_folders(("a/0.png", "b/1.png"), "set"), ImageSpec(labels="vectors"), "set")

@@ -3,7 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from flaxgan.data.image_spec import Request
+from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.sources import folder
 
 UNSET = {"resolution": None, "channels": None, "num_classes": None}
@@ -20,7 +20,7 @@ def root(tmp_path, make_images):
 
 
 def test_sub_folders_are_classes(root):
-    source = folder.open(root, Request(**{**UNSET, "num_classes": 2}))
+    source = folder.open(root, ImageSpec(**{**UNSET, "num_classes": 2}))
     np.testing.assert_array_equal(source.labels, [0, 0, 1, 1])
     assert source.class_names == ("a", "b")
     assert source.description == f"4 images of 8x8x3, 2 classes, from {root}"
@@ -29,75 +29,75 @@ def test_sub_folders_are_classes(root):
 def test_sub_folders_without_images_are_no_classes(root):
     (root / "Notes").mkdir()
     (root / "Notes" / "list.txt").write_text("x")
-    assert folder.open(root, Request(**UNSET)).class_names == ("a", "b")
+    assert folder.open(root, ImageSpec(**UNSET)).class_names == ("a", "b")
 
 
 def test_number_of_sub_folders_must_be_num_classes(root):
     with pytest.raises(ValueError, match=rf"data\.num_classes=3, but {root} has 2 classes; allowed: 2, or 0"):
-        folder.open(root, Request(**{**UNSET, "num_classes": 3}))
+        folder.open(root, ImageSpec(**{**UNSET, "num_classes": 3}))
 
 
 def test_label_file_comes_before_sub_folders(root):
     (root / "dataset.json").write_text('{"labels": [["a/0.png", 2], ["a/1.png", 0], ["b/2.png", 1], ["b/3.png", 1]]}')
-    source = folder.open(root, Request(**UNSET))
+    source = folder.open(root, ImageSpec(**UNSET))
     np.testing.assert_array_equal(source.labels, [2, 0, 1, 1])
     assert "ignored" not in source.description
     (root / "dataset.json").write_text('{"labels": null}')
-    assert folder.open(root, Request(**UNSET)).labels is None
+    assert folder.open(root, ImageSpec(**UNSET)).labels is None
 
 
 def test_label_file_below_the_top_is_refused_unless_labels_are_ignored(root):
     (root / "a" / "dataset.json").write_text("{}")
     with pytest.raises(ValueError, match=rf"{root}: 'a/dataset\.json' is not at the top; allowed"):
-        folder.open(root, Request(**UNSET))
-    assert len(folder.open(root, Request(**{**UNSET, "num_classes": 0}))) == 4
+        folder.open(root, ImageSpec(**UNSET))
+    assert len(folder.open(root, ImageSpec(**{**UNSET, "num_classes": 0}))) == 4
 
 
 def test_images_beside_classes_are_refused_unless_labels_are_ignored(root):
     (root / "x.png").write_bytes((root / "a" / "0.png").read_bytes())
     with pytest.raises(ValueError, match=rf"{root}: images both in sub-folders \(such as 'a'\).*'x\.png'"):
-        folder.open(root, Request(**UNSET))
-    assert len(folder.open(root, Request(**{**UNSET, "num_classes": 0}))) == 5
+        folder.open(root, ImageSpec(**UNSET))
+    assert len(folder.open(root, ImageSpec(**{**UNSET, "num_classes": 0}))) == 5
 
 
 def test_missing_path_says_how_to_lay_out_the_data(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"data\.path='.*nothing' does not exist.*Sub-folders are classes"):
-        folder.open(tmp_path / "nothing", Request(**UNSET))
+        folder.open(tmp_path / "nothing", ImageSpec(**UNSET))
     with pytest.raises(ValueError, match=r"data\.path is empty.*Sub-folders are classes"):
-        folder.open("", Request(**UNSET))
+        folder.open("", ImageSpec(**UNSET))
 
 
 def test_file_instead_of_a_folder(root):
     with pytest.raises(ValueError, match=r"data\.path='.*0\.png' is a file \(data\.source='zip' reads ZIP"):
-        folder.open(root / "a" / "0.png", Request(**UNSET))
+        folder.open(root / "a" / "0.png", ImageSpec(**UNSET))
 
 
 def test_linked_folders_are_followed(root, tmp_path):
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "x").symlink_to(root / "a")
     (tmp_path / "links" / "y").symlink_to(root / "b")
-    assert folder.open(tmp_path / "links", Request(**UNSET)).class_names == ("x", "y")
+    assert folder.open(tmp_path / "links", ImageSpec(**UNSET)).class_names == ("x", "y")
 
 
 def test_link_to_an_outer_folder_is_refused(root):
     (root / "a" / "loop").symlink_to(root)
     with pytest.raises(ValueError, match=r"data\.path: '.*a/loop' links to a folder that it lies in"):
-        folder.open(root, Request(**UNSET))
+        folder.open(root, ImageSpec(**UNSET))
 
 
 def test_broken_link_is_refused(root):
     (root / "a" / "9.png").symlink_to(root / "nothing.png")
     with pytest.raises(ValueError, match=r"data\.path: '.*a/9\.png' is a broken link"):
-        folder.open(root, Request(**UNSET))
+        folder.open(root, ImageSpec(**UNSET))
 
 
 def test_folders_in_folders_without_end_are_refused(root, monkeypatch):
     monkeypatch.setattr(folder, "_MAX_DEPTH", 5)
     (root / "a/b/c/d").mkdir(parents=True)
-    assert len(folder.open(root, Request(**UNSET))) == 4
+    assert len(folder.open(root, ImageSpec(**UNSET))) == 4
     (root / "a/b/c/d/e").mkdir()
     with pytest.raises(ValueError, match=r"data\.path: 'a/b/c/d/e/'\.\.\. leads through more than 5 folders"):
-        folder.open(root, Request(**UNSET))
+        folder.open(root, ImageSpec(**UNSET))
 
 
 def test_label_file_that_is_no_file(root):
@@ -105,14 +105,14 @@ def test_label_file_that_is_no_file(root):
     with pytest.raises(
         ValueError, match=r"dataset\.json: is no file; allowed: a file of labels, or data\.num_classes=0"
     ):
-        folder.open(root, Request(**UNSET))
+        folder.open(root, ImageSpec(**UNSET))
 
 
 def test_names_that_cannot_be_printed(root):
     name = b"a/\xff\n\x1b[31m.png"
     place = os.path.join(os.fsencode(root), name)
     os.rename(root / "a" / "0.png", place)
-    source = folder.open(root, Request(**UNSET))
+    source = folder.open(root, ImageSpec(**UNSET))
     assert source[1][0].shape == source.image_shape and f"from {root}" in source.description
     with open(place, "wb") as file:
         file.write(b"x")
@@ -121,7 +121,7 @@ def test_names_that_cannot_be_printed(root):
 
 
 def test_file_that_vanishes_is_named(root):
-    source = folder.open(root, Request(**UNSET))
+    source = folder.open(root, ImageSpec(**UNSET))
     (root / "b" / "2.png").unlink()
     with pytest.raises(ValueError, match=r"b/2\.png: the file cannot be read \(No such file"):
         source[2]
@@ -133,4 +133,4 @@ def test_folder_that_may_not_be_read_is_named(root, monkeypatch):
 
     monkeypatch.setattr(folder.os, "scandir", refuse)
     with pytest.raises(ValueError, match=rf"data\.path: '{root}' cannot be read \(Permission denied\)"):
-        folder.open(root, Request(**UNSET))
+        folder.open(root, ImageSpec(**UNSET))

@@ -22,14 +22,14 @@ from flaxgan.train.step import training_setup
 FROZEN = ("b8/fromrgb", "b8/conv0")
 
 
-def _built(num_classes: int = 2, resolution: int = 8, **network) -> training_setup.Setup:
+def _built(num_classes: int = 2, resolution: int = 8, **network) -> training_setup.TrainingSetup:
     config = tiny_recipe.get_config()
     data = DataConfig(resolution=resolution, num_classes=num_classes)
     config = small_gans.config(network={**config.network, **network}, data=data)
     return training_setup.build(config, (resolution, resolution, 3))
 
 
-def _random_state(built: training_setup.Setup, seed: int):
+def _random_state(built: training_setup.TrainingSetup, seed: int):
     """A state with random arrays everywhere, without compilation."""
     rng = np.random.default_rng(seed)
     random = lambda x: jnp.asarray(
@@ -43,7 +43,7 @@ def _flat(state) -> dict[str, np.ndarray]:
     return transfer._networks(serialization.to_state_dict(state))
 
 
-def _saved(state, built: training_setup.Setup, folder):
+def _saved(state, built: training_setup.TrainingSetup, folder):
     checkpoints = Checkpoints(folder / "checkpoints", keep=1)
     checkpoints.save(state, built.config)
     checkpoints.close()

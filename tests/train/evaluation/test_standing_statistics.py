@@ -31,20 +31,22 @@ def _average() -> Average:
 def test_statistics_are_those_of_the_averaged_weights():
     """Twice standard normal: mean 0, variance 4; the running ones are still those of initialization."""
     before = _average()
-    after = standing_statistics.restater(GAN, num_batches=50, batch_size=64)(before)
+    after = standing_statistics.batch_stats_recalibrator(GAN, num_batches=50, batch_size=64)(before)
     statistics = after.variables["batch_stats"]["norm"]
     np.testing.assert_allclose(statistics["mean"], 0, atol=0.15)
     np.testing.assert_allclose(statistics["var"], 4, atol=0.4)
     assert after.params is before.params
-    again = standing_statistics.restater(GAN, num_batches=50, batch_size=64)(before)
+    again = standing_statistics.batch_stats_recalibrator(GAN, num_batches=50, batch_size=64)(before)
     jax.tree.map(np.testing.assert_array_equal, after, again)
 
 
 def test_no_batches_leave_the_running_statistics():
     before = _average()
-    assert standing_statistics.restater(GAN, num_batches=0, batch_size=4)(before) is before
+    assert standing_statistics.batch_stats_recalibrator(GAN, num_batches=0, batch_size=4)(before) is before
 
 
 def test_a_generator_without_batch_normalization_is_refused_by_field():
     with pytest.raises(ValueError, match="config.standing_batches: found 2, allowed: 0, because this generator has no"):
-        standing_statistics.restater(small_gans.gan(), num_batches=2, batch_size=4, field="config.standing_batches")
+        standing_statistics.batch_stats_recalibrator(
+            small_gans.gan(), num_batches=2, batch_size=4, field="config.standing_batches"
+        )

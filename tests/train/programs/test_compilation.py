@@ -14,7 +14,7 @@ PLATFORMS = ("tpu", "cuda")
 
 
 @pytest.fixture(scope="module")
-def everything() -> training_setup.Setup:
+def everything() -> training_setup.TrainingSetup:
     """StyleGAN2 with every phase and option that changes a program, at a size that is not square."""
     config = Config(
         network={
@@ -72,11 +72,11 @@ def test_programs_are_compiled_aloud_and_run_in_order():
     assert [(program.name, program.interval) for program in programs] == [("g_main", 1), ("d_main", 1), ("advance", 1)]
     assert said[:1] == ["compiling g_main ..."] and said[1].startswith("compiled g_main in ") and len(said) == 6
     state, batch = compilation.init_state(built, mesh), jax.device_put(small_gans.batch(), device_mesh.batched(mesh))
-    before, fine = state, np.bool_(True)
+    before, all_finite = state, np.bool_(True)
     for program in programs[:-1]:
-        state, fine, scalars = program.run(state, fine, batch, np.int32(0))
-        assert fine and scalars["loss"].shape == scalars["gradient_norm"].shape == (1,)
-    state = programs[-1].run(state, fine)
+        state, all_finite, scalars = program.run(state, all_finite, batch, np.int32(0))
+        assert all_finite and scalars["loss"].shape == scalars["gradient_norm"].shape == (1,)
+    state = programs[-1].run(state, all_finite)
     assert state.step == 1 and state.images_seen == small_gans.BATCH_SIZE
     assert before.d.params["last"]["kernel"].is_deleted()
 

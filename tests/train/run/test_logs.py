@@ -23,8 +23,8 @@ RECORD = {
 }
 
 
-def _done(step, phase, scalars, *, fine=True) -> logs.Done:
-    return logs.Done(step, phase, 0, scalars, jnp.bool_(fine))
+def _done(step, phase, scalars, *, all_finite=True) -> logs.PhaseRecord:
+    return logs.PhaseRecord(step, phase, 0, scalars, jnp.bool_(all_finite))
 
 
 def test_means_over_the_steps_and_rounds_of_a_tick():
@@ -39,8 +39,8 @@ def test_means_over_the_steps_and_rounds_of_a_tick():
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_is_named_with_step_and_phase(value):
     bad = {"loss": jnp.array([1.0, value]), "gradient_norm": jnp.array([value]), "real_logits": jnp.zeros(2)}
-    history = [_done(7, "g_main", {"loss": jnp.ones(2)}), _done(8, "d_r1", bad, fine=False)]
-    history.append(_done(9, "g_main", {"loss": jnp.full(2, np.nan)}, fine=False))
+    history = [_done(7, "g_main", {"loss": jnp.ones(2)}), _done(8, "d_r1", bad, all_finite=False)]
+    history.append(_done(9, "g_main", {"loss": jnp.full(2, np.nan)}, all_finite=False))
     with pytest.raises(logs.NonFiniteError) as error:
         logs.tick_means(history)
     assert str(error.value) == f"step 8, phase d_r1: loss is {value}, gradient norm is {value}"
@@ -49,7 +49,7 @@ def test_a_value_that_is_not_finite_is_named_with_step_and_phase(value):
 
 def test_a_state_that_is_not_finite_is_found_where_the_values_are():
     with pytest.raises(logs.NonFiniteError, match="step 3, phase g_main: the state after it is not finite"):
-        logs.tick_means([_done(3, "g_main", {"loss": jnp.ones(1)}, fine=False)])
+        logs.tick_means([_done(3, "g_main", {"loss": jnp.ones(1)}, all_finite=False)])
 
 
 def test_progress_line_says_where_the_run_is():

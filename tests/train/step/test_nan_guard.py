@@ -25,16 +25,16 @@ def _zero_root(real, fake):
     return root(real) + root(fake), root(fake)
 
 
-def _run(program, state, fine=True):
-    return jax.jit(nan_guard.guarded(program))(state, jnp.bool_(fine), small_gans.batch(), 0)
+def _run(program, state, all_finite=True):
+    return jax.jit(nan_guard.guarded(program))(state, jnp.bool_(all_finite), small_gans.batch(), 0)
 
 
 @pytest.mark.parametrize("name, network", [("g_main", "g"), ("d_main", "d")])
 def test_a_gradient_that_is_not_finite_changes_nothing_though_the_loss_is_zero(name, network):
     setup = _poison(small_gans.setup_of(), _zero_root)
     state = small_gans.init(setup)
-    after, fine, scalars = _run(phases.by_name(setup, name).program(0), state)
-    assert not fine and scalars["loss"] == 0 and not np.isfinite(scalars["gradient_norm"])
+    after, all_finite, scalars = _run(phases.by_name(setup, name).program(0), state)
+    assert not all_finite and scalars["loss"] == 0 and not np.isfinite(scalars["gradient_norm"])
     assert _equal(after, state)
 
 
@@ -44,8 +44,8 @@ def test_parameters_that_an_optimizer_overthrows_are_not_taken_over():
     state = state.replace(d=state.d.replace(params=jax.tree.map(lambda x: x + 30, state.d.params)))
     program = phases.by_name(setup, "d_main").program(0)
     huge = lambda *arguments: (_scaled(program(*arguments)), {})
-    after, fine, scalars = _run(huge, state)
-    assert not fine and scalars == {} and _equal(after, state)
+    after, all_finite, scalars = _run(huge, state)
+    assert not all_finite and scalars == {} and _equal(after, state)
 
 
 def _scaled(result):
@@ -56,29 +56,29 @@ def _scaled(result):
 def test_statistics_that_are_not_finite_are_not_taken_over():
     state = small_gans.init(small_gans.setup_of())
     program = lambda state, batch, repeat: (state.replace(pl_mean=state.pl_mean + jnp.inf), {"loss": jnp.ones(1)})
-    after, fine, _ = _run(program, state)
-    assert not fine and after.pl_mean == 0
+    after, all_finite, _ = _run(program, state)
+    assert not all_finite and after.pl_mean == 0
 
 
 def test_what_is_finite_is_the_same_with_and_without_the_guard():
     setup = small_gans.setup_of()
     state, program = small_gans.init(setup), phases.by_name(setup, "d_main").program(0)
     plain, expected = jax.jit(program)(state, small_gans.batch(), 0)
-    after, fine, scalars = _run(program, state)
-    assert fine and _equal(after, plain) and _equal(scalars, expected)
+    after, all_finite, scalars = _run(program, state)
+    assert all_finite and _equal(after, plain) and _equal(scalars, expected)
 
 
 def test_once_something_was_not_finite_all_programs_wait():
     setup, mesh = small_gans.setup_of(style=False), device_mesh.data_mesh()
     state = compilation.init_state(setup, mesh)
-    before, fine = jax.device_get(state), np.bool_(False)
+    before, all_finite = jax.device_get(state), np.bool_(False)
     for program in compilation.compile_all(setup, mesh, say=lambda text: None):
         if program.name == "advance":
-            state = program.run(state, fine)
+            state = program.run(state, all_finite)
         else:
             batch = jax.device_put(small_gans.batch(), device_mesh.batched(mesh))
-            state, fine, _ = program.run(state, fine, batch, np.int32(0))
-            assert not fine
+            state, all_finite, _ = program.run(state, all_finite, batch, np.int32(0))
+            assert not all_finite
     assert _equal(state, before)
 
 

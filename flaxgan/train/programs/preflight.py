@@ -1,0 +1,98 @@
+"""Checks of a recipe against the devices and the networks, before minutes of compilation."""
+
+import jax
+
+from flaxgan.config import Config
+from flaxgan.train.step.training_setup import TrainingSetup
+
+
+def check_accelerator(wanted: str) -> None:
+    """Refuses to run on a device that the recipe is not meant for.
+
+    Raises:
+      ValueError: naming the field, the devices found and what to do.
+    """
+    found = jax.default_backend()
+    if wanted == "any" or found in wanted.split("_or_"):
+        return
+    raise ValueError(
+        f"config.accelerator: this recipe asks for {wanted.replace('_or_', ' or ')}, found only {found} "
+        f"({jax.device_count()} device(s)). Install the matching extra (pip install 'flaxgan[cuda13]' or "
+        "'flaxgan[tpu]'), or run here all the same with --config.accelerator=any"
+    )
+
+
+def check_batch(setup: TrainingSetup) -> None:
+    """Refuses a batch that the devices, the hosts or the networks cannot split or take, in any stage of the run.
+
+    Raises:
+      ValueError: naming the field, what was found and what is allowed.
+    """
+    config = setup.config
+    _check_label_vectors(setup)
+    for number in range(len(setup.stages)):
+        at = setup.at(number)
+        field = "growth.batch_sizes" if config.growth.batch_sizes else "batch_size"
+        _check_divisible(field, at.stage.batch_size, config.accumulation_rounds)
+        if config.g_batch_size is not None:
+            _check_divisible("g_batch_size", config.g_batch_size, config.accumulation_rounds)
+        _check_shrink(config, at.batch_size("g"))
+        _check_discriminator(field, at)
+
+
+def _check_label_vectors(setup: TrainingSetup) -> None:
+    if setup.vector_labels is None:
+        return
+    gan, labels = setup.gan, setup.abstract_labels(1)
+    inputs = {"generator": (gan.generator, (gan.z_dim,)), "discriminator": (gan.discriminator, gan.image_shape)}
+    for name, (module, shape) in inputs.items():
+        keys = {"params": jax.random.key(0), "noise": jax.random.key(0)}
+        try:
+            jax.eval_shape(module.init, keys, jax.ShapeDtypeStruct((1, *shape), "float32"), labels)
+        except ValueError as error:
+            raise ValueError(
+                f"config.data.labels: found 'vectors', which the {name} of network {setup.config.network['name']!r} "
+                f"refuses: {error}"
+            ) from error
+
+
+def _check_divisible(field: str, found: int, rounds: int) -> None:
+    devices = jax.device_count()
+    if found % (devices * rounds):
+        raise ValueError(
+            f"config.{field}: found {found}, allowed: a multiple of {devices * rounds} "
+            f"({devices} device(s) x accumulation_rounds {rounds})"
+        )
+
+
+def _check_discriminator(field: str, setup: TrainingSetup) -> None:
+    rounds = setup.config.accumulation_rounds
+    for num_images in {setup.batch_size("g"), setup.batch_size("d")}:
+        try:
+            _trace_discriminator(setup, num_images // rounds)
+        except ValueError as error:
+            raise ValueError(
+                f"config.{field}: found {num_images} in {rounds} round(s), which the discriminator of network "
+                f"{setup.config.network['name']!r} refuses: {error}"
+            ) from error
+
+
+def _check_shrink(config: Config, batch_size: int) -> None:
+    per_round = batch_size // config.accumulation_rounds
+    for name, settings in config.g_regularizers.items():
+        shrink = settings["batch_shrink"]
+        if per_round % shrink:
+            raise ValueError(
+                f"config.g_regularizers.{name}.batch_shrink: found {shrink}, allowed: a divisor of {per_round}, the "
+                "images of a round (batch_size / accumulation_rounds)"
+            )
+
+
+def _trace_discriminator(setup: TrainingSetup, num_images: int) -> None:
+    """Traces D on abstract images: nothing is computed or allocated."""
+    gan, stage = setup.gan, setup.stage
+    images = jax.ShapeDtypeStruct((num_images, *stage.image_shape), "float32")
+    labels = setup.abstract_labels(num_images) if gan.num_classes else None
+    growth = {} if stage.network_stage is None else {"stage": stage.network_stage}
+    init = lambda key, images, labels: gan.discriminator.init(key, images, labels, **growth)
+    jax.eval_shape(init, jax.random.key(0), images, labels)
