@@ -137,7 +137,8 @@ def test_images_that_are_stretched_are_said(photos, tmp_path):
 
 def test_killed_in_the_middle_the_same_command_goes_on(photos, tmp_path):
     arguments = ["dataset", str(photos), str(tmp_path / "a.zip"), "--resolution", "8", "--workers"]
-    program = "import sys; from flaxgan import cli; from flaxgan.data import conversion; conversion._DUE_IMAGES = 2\n"
+    program = "import sys; from flaxgan import cli; from flaxgan.data.conversion import convert_dataset\n"
+    program += "convert_dataset._DUE_IMAGES = 2\n"
     killed = converted_sets.run_until_killed(f"{program}sys.exit(cli.main({[*arguments, '2']}))", 3)
     assert killed == -signal.SIGKILL and not (tmp_path / "a.zip").exists()
     done = tiny_runs.flaxgan(*arguments, "4")

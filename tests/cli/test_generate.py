@@ -176,7 +176,7 @@ def test_a_run_without_checkpoints_is_refused(tmp_path):
 def test_batches_are_rounded_up_to_whole_devices(monkeypatch, tiny_run):
     sizes = []
     monkeypatch.setattr(jax, "device_count", lambda: 3)
-    monkeypatch.setattr(generate.devices, "data_mesh", lambda: "mesh")
+    monkeypatch.setattr(generate.device_mesh, "data_mesh", lambda: "mesh")
     monkeypatch.setattr(generate.samples, "sampler", lambda gan, mesh, options, stage: (mesh, options))
     monkeypatch.setattr(generate.samples, "generate", lambda *unused, batch_size, alpha: sizes.append(batch_size))
     parser = argparse.ArgumentParser()

@@ -193,7 +193,7 @@ def _start() -> list[_Line]:
     connections = [Connection(ours.detach()) for ours, _ in pairs]
     memories = [_Memory(_shared_file()) for _ in range(LINES)]
     descriptors = [(theirs.fileno(), memory.descriptor) for (_, theirs), memory in zip(pairs, memories, strict=True)]
-    command = f"from flaxgan.data import processes; processes.serve(*{descriptors})"
+    command = f"from flaxgan.data.pipeline import worker_processes; worker_processes.serve(*{descriptors})"
     # They stop when they are left alone, and not when a terminal or a scheduler signals all processes of a run: the run
     # may still need a batch to end well. A new process begins with the signals that its maker has blocked.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)

@@ -14,6 +14,7 @@ from flax import linen as nn
 from flax import traverse_util
 from flax.serialization import to_state_dict
 
+import flaxgan
 from flaxgan.train.step import phases
 from flaxgan.train.step.loss_context import Reals
 from flaxgan.train.step.optimizers import Optimizers
@@ -21,7 +22,7 @@ from flaxgan.train.step.random_inputs import PhaseInputs
 from flaxgan.train.step.state import TrainState
 from flaxgan.train.step.training_setup import TrainingSetup
 
-PACKAGE = pathlib.Path(__file__).parent.parent
+PACKAGE = pathlib.Path(flaxgan.__file__).parent
 
 
 class Count(NamedTuple):

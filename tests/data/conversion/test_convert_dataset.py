@@ -25,10 +25,10 @@ PROGRAM = """
 import functools, pathlib, sys
 sys.path.insert(0, "tests")
 import converted_sets
-from flaxgan.data import conversion
+from flaxgan.data.conversion import convert_dataset
 from flaxgan.data.conversion.array_record_writer import RecordSetWriter
-conversion._DUE_IMAGES = 16
-conversion.WRITERS["array_record"] = functools.partial(RecordSetWriter, shard_bytes=4000)
+convert_dataset._DUE_IMAGES = 16
+convert_dataset.WRITERS["array_record"] = functools.partial(RecordSetWriter, shard_bytes=4000)
 converted_sets.convert(converted_sets.noise(100), pathlib.Path("{dest}"), "{form}")
 """
 

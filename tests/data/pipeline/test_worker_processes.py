@@ -143,9 +143,10 @@ def test_they_end_with_the_images_and_take_nothing_with_them(source):
 
 def test_they_end_with_a_process_that_is_killed(folder):
     program = f"""
-from flaxgan.data import open_source, pipeline, processes
-source = processes.spread(open_source("folder", {str(folder)!r}, num_classes=2), 2)
-batches = pipeline.batches(source, batch_size=8, seed=3, num_threads=2)
+from flaxgan.data import open_source
+from flaxgan.data.pipeline import batching, worker_processes
+source = worker_processes.spread(open_source("folder", {str(folder)!r}, num_classes=2), 2)
+batches = batching.batches(source, batch_size=8, seed=3, num_threads=2)
 next(batches)
 print(*[process.pid for process in source.images.started], flush=True)
 while True:

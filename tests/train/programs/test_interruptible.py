@@ -29,7 +29,7 @@ def test_a_cancelled_wait_ends_while_the_work_goes_on():
 
 COMPILATION_LEFT = """
 import signal, threading, jax, jax.numpy as jnp
-from flaxgan.train import background
+from flaxgan.train.programs import interruptible
 
 def slow(x):
     for _ in range(300):
@@ -39,15 +39,16 @@ def slow(x):
 lowered = jax.jit(slow).lower(jnp.ones((64, 64)))
 begun = threading.Event()
 try:
-    background.run(lambda: begun.set() or lowered.compile(), cancelled=begun.is_set)
-except background.Cancelled:
+    interruptible.run(lambda: begun.set() or lowered.compile(), cancelled=begun.is_set)
+except interruptible.Cancelled:
     print("cancelled")
-background.leave(7)
+interruptible.leave(7)
 """
 
 
 @pytest.mark.parametrize(
-    "program, code", [(COMPILATION_LEFT, 7), ("from flaxgan.train import background as b; b.leave(3)", 3)]
+    "program, code",
+    [(COMPILATION_LEFT, 7), ("from flaxgan.train.programs import interruptible; interruptible.leave(3)", 3)],
 )
 def test_leaving_in_the_middle_of_a_compilation_has_the_exit_code(program, code):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tiny_runs.ROOT)

@@ -40,7 +40,7 @@ def test_labels_of_fakes_follow_those_of_the_data(tmp_path):
 def test_measures_see_the_reals_once(tmp_path, monkeypatch):
     seen = []
     maker = lambda images, labels, **settings: seen.append((images.shape, labels.shape, settings)) or "measure"
-    monkeypatch.setattr(prepare.measures, "class_quality", maker)
+    monkeypatch.setattr(prepare.snapshot_metrics, "class_quality", maker)
     monkeypatch.setattr(prepare, "_measure_maker", {"class_quality": maker}.get)
     prepared = prepare.prepare(_config("grey"), tmp_path)
     assert prepared.measures == ("measure",)
