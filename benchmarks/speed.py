@@ -17,7 +17,7 @@ from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import compilation, preflight
 from flaxgan.train.recipes import flags
 from flaxgan.train.run import logs
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding
 
 CALLS = 12
 """Timed calls of each program, after two that are not timed; the median counts."""
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     jax.config.update("jax_default_matmul_precision", config.matmul_precision)
     mesh = device_mesh.data_mesh()
     shape = (*config.data.resolution_px, config.data.channels)
-    built = training_setup.build(config, shape, constrain=device_mesh.constrain_batch(mesh))
+    built = binding.build(config, shape, constrain=device_mesh.constrain_batch(mesh))
     preflight.check_batch(built)
     batch = _batch(built.stage.batch_size, shape, mesh)
     state = compilation.init_state(built, mesh)

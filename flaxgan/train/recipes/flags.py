@@ -17,7 +17,7 @@ from flaxgan.config import Config
 from flaxgan.losses import adversarial, regularizers
 from flaxgan.train.distributed.multihost import Cluster
 from flaxgan.train.recipes.loader import load_recipe, recipe_name
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding
 
 DRY_RUN_KINDS = ("table", "compile")
 
@@ -125,7 +125,7 @@ def override(config: Config, arguments: list[str]) -> Config:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # A recipe's value of a wrong type is refused by name, below or by its code.
         parsed = tyro.cli(command, prog="train.py", args=arguments, use_underscores=True).config
-    return training_setup.complete(_untyped(parsed, config))
+    return binding.complete(_untyped(parsed, config))
 
 
 def _code_types(config: Config) -> dict[str, type]:
@@ -182,11 +182,7 @@ def _with_loss(config: Config, arguments: list[str]) -> Config:
     if "--config.loss" not in arguments[:-1]:
         return config
     name = arguments[arguments.index("--config.loss") + 1]
-    return (
-        config
-        if name == config.loss
-        else training_setup.complete(dataclasses.replace(config, loss=name, loss_settings={}))
-    )
+    return config if name == config.loss else binding.complete(dataclasses.replace(config, loss=name, loss_settings={}))
 
 
 def _given_resolution(arguments: list[str]) -> int | tuple[int, ...] | None:

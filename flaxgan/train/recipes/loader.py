@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from flaxgan.config import Config
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding
 
 
 def recipe_name(recipe: str) -> str:
@@ -40,7 +40,7 @@ def load_recipe(recipe: str, resolution: int | tuple[int, ...] | None = None) ->
         config = get_config(**given)
     if not isinstance(config, Config):
         raise ValueError(f"--config: get_config() of {path} returned {type(config).__name__}, allowed: a Config")
-    return training_setup.complete(config)
+    return binding.complete(config)
 
 
 def import_get_config(path: pathlib.Path) -> Callable[..., Config]:

@@ -61,7 +61,7 @@ def test_resolution_goes_to_recipes_that_take_it(tmp_path):
         (GOOD.replace("stylegan2", "stylegan9"), r"config.network.name: flaxgan.networks has no module 'stylegan9'"),
         (GOOD.replace("d_reg", "dreg"), r"recipe.py: TypeError: .*unexpected keyword argument 'dregularizers'"),
         (GOOD.replace("r1", "r9"), r"config.d_regularizers: flaxgan.losses.regularizers has no function 'r9'"),
-        (GOOD.replace("d_reg", "g_reg"), r"config.g_regularizers: found 'r1', a regularizer of the other network"),
+        (GOOD.replace("d_reg", "g_reg"), r"config.g_regularizers: found 'r1', allowed: a regularizer of this network"),
         (GOOD.replace("gamma", "gama"), r"config.d_regularizers.r1: unknown field 'gama', allowed: gamma, interval"),
         (
             GOOD.replace('"gamma": 3.0', '"interval": 0'),

@@ -12,7 +12,7 @@ from flaxgan.train.checkpoints.store import Checkpoints
 from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import compilation
 from flaxgan.train.run import failures
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding
 
 
 def _digest(path) -> str:
@@ -25,7 +25,7 @@ def failed(tiny_run, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("failed") / "run"
     shutil.copytree(tiny_run.workdir, workdir, ignore=shutil.ignore_patterns("checkpoints"))
     config = store.read_config(store.locate(tiny_run.workdir))
-    target = compilation.abstract_state(training_setup.build(config, (8, 8, 3)), device_mesh.data_mesh())
+    target = compilation.abstract_state(binding.build(config, (8, 8, 3)), device_mesh.data_mesh())
     source = Checkpoints(tiny_run.workdir / "checkpoints", keep=3)
     state = source.restore(6, target)
     source.close()
