@@ -20,6 +20,7 @@ from flaxgan.train.step.loss_context import Reals
 NAMES = lookup.function_names(regularizers)
 FIELDS = {"g": "g_regularizers", "d": "d_regularizers"}
 SETTINGS = {"lecam": {"start_step": None}}  # By default its penalty is 0 in the first thousand steps.
+STATE = {"lecam_real": 10.0, "lecam_fake": -10.0, "lecam_updates": 100.0}  # Logits in the wrong order cost nothing.
 
 
 def _with(family: str, network: str, names: list[str]) -> training_setup.TrainingSetup:
@@ -46,7 +47,13 @@ def _fits(family: str, network: str, name: str) -> bool:
 def _observed(family: str, network: str, names: list[str]) -> dict:
     """Name -> the penalty and the norm of its gradient, all by one program."""
     built, state = _with(family, network, names), contracts.disturbed_state(family)
-    own = jax.tree.map(jnp.float32, built.initial_regularizer_state)
+    own = {
+        network: {
+            one: {key: jnp.float32(STATE.get(key, value)) for key, value in state.items()}
+            for one, state in of_network.items()
+        }
+        for network, of_network in built.initial_regularizer_state.items()
+    }
     state = state.replace(regularizers=own)
     main = next(phase for phase in phases.build(built) if phase.name in (f"{network}_main", "joint"))
     random = np.random.default_rng(0)
