@@ -20,7 +20,7 @@ from etils import epath
 from flax import serialization, traverse_util
 
 from flaxgan.config import Config, from_json, to_json
-from flaxgan.train.checkpoints import integrity, older
+from flaxgan.train.checkpoints import integrity, manifest, older
 from flaxgan.train.checkpoints.integrity import DamagedError
 from flaxgan.train.checkpoints.retention import Policy, Retention
 from flaxgan.train.distributed import multihost
@@ -54,7 +54,9 @@ class Checkpoints:
         self._rule = keep if isinstance(keep, Retention) else Retention(keep)
         options = ocp.CheckpointManagerOptions(preservation_policy=Policy(self._rule, self._measured), create=True)
         try:
-            self._manager = ocp.CheckpointManager(self._folder.absolute(), options=options)
+            self._manager = ocp.CheckpointManager(
+                self._folder.absolute(), options=options, handler_registry=manifest.handlers()
+            )
         except OSError as error:
             raise ValueError(
                 f"{folder}: {error.strerror or error}, allowed: a folder that can be written to"
@@ -86,18 +88,18 @@ class Checkpoints:
           SaveError: if this or the checkpoint before it cannot be written.
         """
         arrays = older.saved_part(serialization.to_state_dict(state))
-        step, sums = int(state.step), integrity.checksums(arrays)
+        step = int(state.step)
+        self.wait()
+        described = manifest.save_args(arrays, measured or {})
         ema = arrays.pop("ema")
-        manifest = {"checksums": sums, "measured": dict(measured or {})}
         items = ocp.args.Composite(
             train=ocp.args.StandardSave(arrays),
             ema=ocp.args.StandardSave(ema),
             config=ocp.args.JsonSave(json.loads(to_json(config))),
-            manifest=ocp.args.JsonSave(manifest),
+            manifest=described,
         )
-        self.wait()
         with self._explaining(step):
-            self._measured[step] = manifest["measured"]
+            self._measured[step] = dict(measured or {})
             self._manager.save(step, args=items)
         self._saving = step
 
