@@ -51,6 +51,7 @@ def _batch(num_images: int, shape: tuple[int, int, int], mesh) -> dict[str, jax.
     arrays = {
         "images": rng.integers(0, 256, (num_images, *shape), np.uint8),
         "labels": np.zeros(num_images, np.int32),
+        "flip": rng.integers(0, 2, num_images) == 1,
     }
     return jax.device_put(arrays, device_mesh.batched(mesh))
 

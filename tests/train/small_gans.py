@@ -126,8 +126,9 @@ def reals(seed: int = 0, num_images: int = BATCH_SIZE) -> Reals:
 
 
 def batch(seed: int = 0) -> dict[str, jax.Array]:
-    images = np.random.default_rng(seed).integers(0, 256, (BATCH_SIZE, *IMAGE_SHAPE), np.uint8)
-    return {"images": jnp.asarray(images), "labels": jnp.zeros(BATCH_SIZE, jnp.int32)}
+    rng = np.random.default_rng(seed)
+    images, flip = rng.integers(0, 256, (BATCH_SIZE, *IMAGE_SHAPE), np.uint8), rng.integers(0, 2, BATCH_SIZE) == 1
+    return {"images": jnp.asarray(images), "labels": jnp.zeros(BATCH_SIZE, jnp.int32), "flip": jnp.asarray(flip)}
 
 
 def moved(before, after) -> dict[str, np.ndarray]:

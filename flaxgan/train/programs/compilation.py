@@ -58,6 +58,7 @@ def abstract_batch(setup: TrainingSetup, mesh: Mesh) -> phases.Batch:
     return {
         "images": jax.ShapeDtypeStruct((num_images, *setup.gan.image_shape), "uint8", sharding=sharding),
         "labels": setup.abstract_labels(num_images, sharding=sharding),
+        "flip": jax.ShapeDtypeStruct((num_images,), "bool", sharding=sharding),
     }
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from flaxgan import prng
-from flaxgan.ops.image import to_float
+from flaxgan.ops.image import flip_where, to_float
 from flaxgan.ops.resampling import box_downsample, fade_reals
 from flaxgan.train.step import objectives, optimizers, random_inputs
 from flaxgan.train.step.loss_context import Reals
@@ -23,7 +23,7 @@ from flaxgan.train.step.state import TrainState
 from flaxgan.train.step.training_setup import TrainingSetup
 
 Batch = dict[str, jax.Array]
-"""images uint8 [N, H, W, C] and labels int32 [N]."""
+"""images uint8 [N, H, W, C], labels int32 [N] or float32 [N, K], and flip bool [N]: images to flip left to right."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,12 +129,16 @@ def _phase(
 
 
 def _reals(setup: TrainingSetup, num_images: int) -> Callable[[Batch, jax.Array], Reals]:
-    """Real images at the size of the stage, blended like generated ones; repeated where more are needed than given."""
-    stage, full_height = setup.stage, setup.gan.image_shape[0]
+    """Real images at the size of the stage, blended like generated ones; repeated where more are needed than given.
+
+    Without data.mirror no image is flipped, and the flips cost nothing.
+    """
+    stage, full_height, mirror = setup.stage, setup.gan.image_shape[0], setup.config.data.mirror
     factor = full_height // stage.image_shape[0]
 
     def reals(batch: Batch, images_seen: jax.Array) -> Reals:
-        images, labels = to_float(batch["images"]), batch["labels"]
+        pixels = flip_where(batch["images"], batch["flip"]) if mirror else batch["images"]
+        images, labels = to_float(pixels), batch["labels"]
         if len(images) != num_images:
             images, labels = (jnp.take(x, jnp.arange(num_images) % len(images), axis=0) for x in (images, labels))
         if factor > 1:

@@ -70,6 +70,16 @@ def test_batch_and_key_are_kept(failed, tiny_run):
     np.testing.assert_array_equal(means > 120, batch["labels"] == 1)
 
 
+def test_a_failure_without_flips_was_kept_with_its_images_flipped(failed, tmp_path):
+    """Versions before the batch had "flip"."""
+    shutil.copytree(failures.locate(failed[0]), tmp_path / "step_6")
+    with np.load(tmp_path / "step_6" / "batch.npz") as arrays:
+        older = {name: arrays[name] for name in arrays if name != "flip"}
+    np.savez(tmp_path / "step_6" / "batch.npz", **older)
+    _, batch, _ = failures.read(failures.locate(tmp_path / "step_6"))
+    assert batch["flip"].dtype == np.bool_ and batch["flip"].shape == (8,) and not batch["flip"].any()
+
+
 def test_replay_repeats_the_step_and_says_where_it_begins(failed):
     workdir, _ = failed
     outcome = tiny_runs.flaxgan("replay", workdir)

@@ -223,6 +223,19 @@ def test_the_generator_may_see_another_number_of_images(g_batch_size):
     jax.eval_shape(g.program(seed=0), small_gans.init(setup), batch, 0)
 
 
+def test_real_images_are_flipped_where_the_batch_says_so():
+    """Without data.mirror the program does not even take the flips."""
+    setup, batch = small_gans.setup_of(style=False), small_gans.batch()
+    mirrored = small_gans.replace_config(setup, data=dataclasses.replace(setup.config.data, mirror=True))
+    images, flip = np.asarray(to_float(batch["images"])), np.asarray(batch["flip"])
+    assert 0 < flip.sum() < len(flip)
+    flipped = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
+    for of, expected in ((setup, images), (mirrored, flipped)):
+        reals = jax.jit(_by_name(of)["d_main"].reals)
+        np.testing.assert_array_equal(reals(batch, 0).images, expected)
+        assert ("rev" in reals.lower(batch, 0).as_text()) is of.config.data.mirror
+
+
 def test_real_images_shrink_and_fade_like_generated_ones():
     growing = dataclasses.replace(small_gans.gan(), stages=((2, 2), (4, 4)))
     growth = GrowthConfig(start_px=2, fade_kimg=0.1, stabilize_kimg=0.08)
