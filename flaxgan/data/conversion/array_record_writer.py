@@ -28,7 +28,7 @@ class RecordSetWriter:
       ValueError: if committed work is missing.
     """
 
-    def __init__(self, folder: pathlib.Path, rows: Iterable[Row], shard_bytes: int = SHARD_BYTES):
+    def __init__(self, folder: pathlib.Path, rows: Iterable[Row], shard_bytes: int = SHARD_BYTES) -> None:
         self.path = folder / "set"
         self.path.mkdir(exist_ok=True)
         self._shard_bytes = shard_bytes

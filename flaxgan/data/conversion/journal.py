@@ -36,7 +36,7 @@ class Journal:
       path: the file; an incomplete last line of a killed process is cut off.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: pathlib.Path) -> None:
         self.rows: list[Row] = []
         self._file = path.open("a+b")
         self._file.seek(0)

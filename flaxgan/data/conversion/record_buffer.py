@@ -19,7 +19,7 @@ class RecordBuffer:
       ValueError: if the file holds fewer records.
     """
 
-    def __init__(self, path: pathlib.Path, count: int = 0):
+    def __init__(self, path: pathlib.Path, count: int = 0) -> None:
         self.path = path
         self._file = path.open("r+b" if path.exists() else "w+b")
         size = self._file.seek(0, os.SEEK_END)

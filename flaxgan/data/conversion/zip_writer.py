@@ -25,7 +25,7 @@ class ZipWriter:
       ValueError: if committed work is missing.
     """
 
-    def __init__(self, folder: pathlib.Path, rows: Iterable[Row]):
+    def __init__(self, folder: pathlib.Path, rows: Iterable[Row]) -> None:
         self.path = folder / "set"
         infos = _infos(rows)
         end = sum(_LOCAL_HEADER_BYTES + len(info.filename) + info.file_size for info in infos)

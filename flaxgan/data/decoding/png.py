@@ -34,7 +34,7 @@ class PngFile(PngImageFile):
       file: bytes of the file, as far as they have been read.
     """
 
-    def __init__(self, file: io.BytesIO):
+    def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
         self._contents = list(_chunks(file.getvalue()))
         header = self._header()

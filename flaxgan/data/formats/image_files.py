@@ -24,22 +24,22 @@ _T = TypeVar("_T")
 
 
 class Files(Protocol):
-    """A fixed list of image files. It is picklable, and any number of threads may read it at once.
-
-    Attributes:
-      path: the folder or archive, as the user names it.
-      names: path of each image inside it, with forward slashes.
-      num_ignored: number of other files inside it.
-    """
+    """A fixed list of image files. It is picklable, and any number of threads may read it at once."""
 
     @property
-    def path(self) -> str: ...
+    def path(self) -> str:
+        """The folder or archive, as the user names it."""
+        ...
 
     @property
-    def names(self) -> tuple[str, ...]: ...
+    def names(self) -> tuple[str, ...]:
+        """Path of each image inside it, with forward slashes."""
+        ...
 
     @property
-    def num_ignored(self) -> int: ...
+    def num_ignored(self) -> int:
+        """Number of other files inside it."""
+        ...
 
     def read(self, index: int) -> bytes:
         """Reads the whole file."""

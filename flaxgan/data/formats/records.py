@@ -64,7 +64,7 @@ class RecordFile:
       StorageError: if the file cannot be opened; the message names it.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         from array_record.python import array_record_module  # A compiled library that only these sets need.
 
         self.path = path
@@ -103,7 +103,7 @@ class RecordWriter:
       OSError: from any method, if the file cannot be written.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         from array_record.python import array_record_module
 
         self.path = path

@@ -70,7 +70,7 @@ class LocalFile:
       size: size of the file in bytes.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         try:
             self._descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
@@ -104,7 +104,7 @@ class RemoteFile:
       size: size of the file in bytes.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         self._path = path
         self._opened = threading.local()
         try:

@@ -43,7 +43,9 @@ class Prefetcher:
       waited_seconds: total time that `next` has waited for batches.
     """
 
-    def __init__(self, iterator: Iterator[dict[str, np.ndarray]], sharding: jax.sharding.NamedSharding, size: int = 2):
+    def __init__(
+        self, iterator: Iterator[dict[str, np.ndarray]], sharding: jax.sharding.NamedSharding, size: int = 2
+    ) -> None:
         if size < 1:
             raise FieldError("size", size, "1 or larger")
         self.waited_seconds = 0.0

@@ -52,7 +52,7 @@ def read_manifest(root: epath.Path) -> Manifest:
 class RecordFiles:
     """The images of an array_record set; see `flaxgan.data.formats.image_files.Files`."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         root = epath.Path(path)
         self.path = path
         self.num_ignored = 0

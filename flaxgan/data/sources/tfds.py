@@ -41,7 +41,7 @@ def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
 class TfdsFiles:
     """The images of a prepared TFDS set; see `flaxgan.data.formats.image_files.Files`."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         self._argument = path
         self._place = tfds_layout.parse(path)
         self._folder = tfds_layout.locate(self._place)

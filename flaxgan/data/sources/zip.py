@@ -82,7 +82,7 @@ class Entry(NamedTuple):
 class ZipFiles:
     """The image files of a ZIP archive; see `flaxgan.data.formats.image_files.Files`."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         self._file = storage.open_file(path)
         entries = _entries(path, self._file.size)
         self.path = path
