@@ -24,7 +24,7 @@ def towards_target(
     if target <= 0:
         raise FieldError("target", target, "above 0 (r1 and r2 pull gradients to 0)")
 
-    def penalize(norms):
+    def penalize(norms: jax.Array) -> jax.Array:
         excess = jnp.maximum(norms - target, 0) if one_sided else norms - target
         return weight / target**2 * jnp.square(excess)
 

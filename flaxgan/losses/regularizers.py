@@ -221,7 +221,7 @@ def lecam(
     """
     if start_step is None:
         keep = decay * (1 - decay**lecam_updates) / (1 - decay ** (lecam_updates + 1))
-        weights = weight
+        weights = jnp.asarray(weight, real_logits.dtype)
     else:
         keep = jnp.where(step < start_step, 0.0, decay)
         weights = jnp.where(step > start_step, weight, 0.0)

@@ -11,7 +11,7 @@ AVERAGED = ("batch_stats",)
 
 
 def ema_beta(config: EmaConfig, images_seen: jax.Array, batch_size: int) -> jax.Array:
-    """Share of the old average that is kept in one step: `decay`, or 0.5 ** (batch / half-life in images).
+    """Computes the share of the old average that one step keeps: `decay`, or 0.5 ** (batch / half-life in images).
 
     Args:
       config: decay or half-life, ramp-up and start. While it is shorter, the half-life is `rampup` times the images
@@ -20,7 +20,8 @@ def ema_beta(config: EmaConfig, images_seen: jax.Array, batch_size: int) -> jax.
       images_seen: images before this step, int [].
       batch_size: images of this step.
 
-    Reference: the half-life is that of Karras et al. 2020a (StyleGAN2-ADA), training loop of the official code; decay
+    References:
+      the half-life is that of Karras et al. 2020a (StyleGAN2-ADA), training loop of the official code; decay
       and start are those of Brock et al. 2019 (BigGAN), appendix C.
     """
     images_seen = jnp.asarray(images_seen, float)
@@ -35,7 +36,7 @@ def ema_beta(config: EmaConfig, images_seen: jax.Array, batch_size: int) -> jax.
 
 
 def update(average: Average, generator: NetworkState, beta: jax.Array) -> Average:
-    """The average after one step: parameters and running statistics are averaged, other variables copied."""
+    """Returns the average after one step: parameters and running statistics are averaged, other variables copied."""
     mix = lambda old, new: jax.tree.map(lambda old, new: new + (old - new) * beta, old, new)
     variables = {
         name: mix(average.variables[name], new) if name in AVERAGED else new

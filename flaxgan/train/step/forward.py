@@ -6,15 +6,14 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import flax
 import jax
 import jax.numpy as jnp
+from flax import struct
 
 from flaxgan.types import DiscriminatorOutput, Gan
 
 
-@flax.struct.dataclass
-class Latents:
+class Latents(struct.PyTreeNode):
     """What a generator is fed with.
 
     Attributes:
@@ -44,7 +43,7 @@ class Generated(NamedTuple):
 
 
 def generate(gan: Gan, params: Any, variables: Any, latents: Latents, growth: Growth = NO_GROWTH) -> Generated:
-    """Images as training makes them: with batch statistics, style mixing and the training noise."""
+    """Generates images as training does: with batch statistics, style mixing and the training noise."""
     if gan.has_style:
         ws, variables = map_latents(gan, params, variables, latents)
         return Generated(synthesize(gan, params, variables, ws, latents.noise_key, growth), variables)
@@ -61,21 +60,22 @@ def generate(gan: Gan, params: Any, variables: Any, latents: Latents, growth: Gr
 
 
 def map_latents(gan: Gan, params: Any, variables: Any, latents: Latents) -> tuple[jax.Array, Any]:
-    """ws [N, L, D] of a style-based generator, mixed where the latents say so, and the updated variables (w_avg).
+    """Returns ws [N, L, D] of a style-based generator, mixed as the latents say, and the updated variables (w_avg).
 
     Only the first mapping updates w_avg, as in the official code.
 
-    Reference: Karras et al. 2019 (StyleGAN), section 3.1, "mixing regularization". The official code draws one
-      crossover per device; here every image has its own.
+    References:
+      Karras et al. 2019 (StyleGAN), section 3.1, "mixing regularization". The official code draws one crossover per
+      device; here every image has its own.
     """
     labels = _labels(gan, latents.labels)
     ws, changed = gan.generator.apply(
         {"params": params, **variables}, latents.z, labels, train=True, method="map", mutable=list(variables)
     )
     variables = {**variables, **changed}
-    if latents.z_mix is None:
+    if latents.z_mix is None or latents.mix_from is None:
         return ws, variables
-    other = gan.generator.apply({"params": params, **variables}, latents.z_mix, labels, method="map")
+    other: Any = gan.generator.apply({"params": params, **variables}, latents.z_mix, labels, method="map")
     layer = jnp.arange(ws.shape[1])[None, :, None]  # [1, L, 1]
     return jnp.where(layer < latents.mix_from[:, None, None], ws, other), variables
 
@@ -83,15 +83,16 @@ def map_latents(gan: Gan, params: Any, variables: Any, latents: Latents) -> tupl
 def synthesize(
     gan: Gan, params: Any, variables: Any, ws: jax.Array, noise_key: jax.Array, growth: Growth = NO_GROWTH
 ) -> jax.Array:
-    """Images [N, H, W, C] of a style-based generator from ws [N, L, D], with the training noise."""
+    """Returns images [N, H, W, C] of a style-based generator from ws [N, L, D], with the training noise."""
     variables = {"params": params, **variables}
-    return gan.generator.apply(variables, ws, method="synthesize", rngs={"noise": noise_key}, **growth)
+    images: Any = gan.generator.apply(variables, ws, method="synthesize", rngs={"noise": noise_key}, **growth)
+    return images
 
 
 def discriminate(
     gan: Gan, params: Any, variables: Any, images: jax.Array, labels: jax.Array, growth: Growth = NO_GROWTH
 ) -> tuple[DiscriminatorOutput, Any]:
-    """D's output for images [N, H, W, C] in training, and its updated variables."""
+    """Returns D's output for images [N, H, W, C] in training, and its updated variables."""
     output, changed = gan.discriminator.apply(
         {"params": params, **variables}, images, _labels(gan, labels), train=True, mutable=list(variables), **growth
     )

@@ -1,8 +1,8 @@
-"""What a program makes becomes the train state only while every number in it is finite.
+"""A guard that keeps non-finite numbers out of the train state.
 
-Losses are looked at seldom, so a number that is not finite is noticed many steps later, when everything has followed
-it. A guarded program leaves the state as it was before the first such number, and so do all programs after it: the
-state that led to it is still there when it is noticed, without a copy.
+Losses are read only now and then, so a non-finite number is noticed many steps later, when it has spread to everything.
+A guarded program leaves the state as it was before the first such number, and so do all programs after it: the state
+that led to it is still there when it is noticed, without a copy.
 """
 
 from collections.abc import Callable
@@ -34,16 +34,16 @@ def guarded(program: Callable[..., tuple[Any, dict]]) -> Callable[..., tuple[Any
 
 
 def keep_unless(all_finite: jax.Array, old: Any, new: Any) -> Any:
-    """The new tree if everything is finite, else the old one. Arrays that are the same in both cost nothing."""
+    """Returns the new tree if everything is finite, else the old one. Arrays that are the same in both cost nothing."""
     return jax.tree.map(lambda new, old: new if new is old else jnp.where(all_finite, new, old), new, old)
 
 
 def is_finite(tree: Any) -> jax.Array:
-    """Whether every floating point number of a tree is finite, bool []."""
+    """Returns whether every floating point number of a tree is finite, bool []."""
     floating = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in floating]))
 
 
 def _changed(old: Any, new: Any) -> list[jax.Array]:
-    """The arrays that a program did not just pass on."""
+    """Returns the arrays that a program did not just pass on."""
     return [x for x, was in zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True) if x is not was]

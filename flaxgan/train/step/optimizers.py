@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import optax
@@ -48,7 +49,7 @@ def freeze(optimizer: optax.GradientTransformation, layers: Sequence[str]) -> op
       Mo et al. 2020, "Freeze the Discriminator", section 3.
     """
 
-    def labels(params):
+    def labels(params: Any) -> Any:
         flat = traverse_util.flatten_dict(params, sep="/")
         frozen = lambda name: any(name.startswith(f"{layer}/") for layer in layers)
         return traverse_util.unflatten_dict({n: "frozen" if frozen(n) else "trained" for n in flat}, sep="/")

@@ -6,12 +6,14 @@ uint8 images into floats. All is written for the whole global batch, as if there
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from flaxgan import prng
+from flaxgan.errors import FieldError
 from flaxgan.ops.image import flip_where, to_float
 from flaxgan.ops.resampling import box_downsample, fade_reals
 from flaxgan.train.step import objectives, optimizers, random_inputs
@@ -22,6 +24,9 @@ from flaxgan.train.step.random_inputs import PhaseInputs
 from flaxgan.train.step.state import TrainState
 from flaxgan.train.step.training_setup import TrainingSetup
 
+Update = Callable[[TrainState, Reals, PhaseInputs], tuple[TrainState, Scalars]]
+"""(state, reals, inputs) -> (state, scalars)."""
+
 Batch = dict[str, jax.Array]
 """images uint8 [N, H, W, C], labels int32 [N] or float32 [N, K], and flip bool [N]: images to flip left to right."""
 
@@ -31,9 +36,9 @@ class Phase:
     """One update of one network, or of both from the same state.
 
     Attributes:
-      name: g_main, d_main, g_ / d_ with a lazy regularizer's name, or joint.
+      name: g_main, d_main, g_ or d_ with a lazy regularizer's name, or joint.
       interval: it runs at steps that this divides.
-      repeats: times that it runs in such a step, each time on a new batch.
+      repeats: how often it runs in such a step, each time on a new batch.
       draw: key -> its random inputs.
       update: (state, reals, inputs) -> (state, scalars).
       reals: (images uint8, labels, images seen) -> the real images as the networks of this stage see them.
@@ -43,11 +48,11 @@ class Phase:
     interval: int
     repeats: int
     draw: Callable[[jax.Array], PhaseInputs]
-    update: Callable[[TrainState, Reals, PhaseInputs], tuple[TrainState, Scalars]]
+    update: Update
     reals: Callable[[Batch, jax.Array], Reals]
 
     def program(self, seed: int) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Scalars]]:
-        """The function that is compiled: a batch's images as floats, draws from the step's own key, the update.
+        """Returns the function that is compiled: a batch's images as floats, draws from the step's own key, the update.
 
         Its last argument is which of the repeats this is, int32 [].
         """
@@ -60,13 +65,13 @@ class Phase:
         return run
 
     def key(self, seed: int, step: jax.Array | int, repeat: jax.Array | int) -> jax.Array:
-        """The key that the phase draws from, at a step and in one of its repeats."""
+        """Returns the key that the phase draws from, at a step and in one of its repeats."""
         key = prng.step_key(seed, step, self.name)
         return jax.random.fold_in(key, repeat) if self.repeats > 1 else key
 
 
 def build(setup: TrainingSetup) -> tuple[Phase, ...]:
-    """The phases of a step in their order: each network's main phase, followed by its lazy regularizers."""
+    """Builds the phases of a step in their order: each network's main phase, followed by its lazy regularizers."""
     if setup.config.update_order == "joint":
         return (_joint(setup), *_lazy_phases(setup, "g"), *_lazy_phases(setup, "d"))
     order = setup.config.update_order.split("_")
@@ -74,19 +79,19 @@ def build(setup: TrainingSetup) -> tuple[Phase, ...]:
 
 
 def by_name(setup: TrainingSetup, name: str) -> Phase:
-    """One of the phases of a step.
+    """Builds one of the phases of a step.
 
     Raises:
-      ValueError: if there is none of that name.
+      FieldError: if there is none of that name.
     """
     found = {phase.name: phase for phase in build(setup)}
     if name not in found:
-        raise ValueError(f"phase: found {name!r}, allowed: {', '.join(found)}")
+        raise FieldError("phase", name, ", ".join(found))
     return found[name]
 
 
 def _main_phase(setup: TrainingSetup, network: str) -> Phase:
-    """The game, with the regularizers of every step in it."""
+    """Builds the game, with the regularizers of every step in it."""
     update = _update(setup, network, _main_loss(setup, network), interval=1)
     return _phase(setup, network, f"{network}_main", update, repeats=setup.config.d_steps if network == "d" else 1)
 
@@ -129,8 +134,9 @@ def _phase(
 
 
 def _reals(setup: TrainingSetup, num_images: int) -> Callable[[Batch, jax.Array], Reals]:
-    """Real images at the size of the stage, blended like generated ones; repeated where more are needed than given.
+    """Builds the function that brings real images to the size of the stage and blends them like generated ones.
 
+    Images are repeated where more are needed than given.
     Without data.mirror no image is flipped, and the flips cost nothing.
     """
     stage, full_height, mirror = setup.stage, setup.gan.image_shape[0], setup.config.data.mirror
@@ -151,7 +157,7 @@ def _reals(setup: TrainingSetup, num_images: int) -> Callable[[Batch, jax.Array]
 
 
 def _draw(setup: TrainingSetup, num_images: int) -> Callable[[jax.Array], PhaseInputs]:
-    """The phase's draws. What its loss does not use disappears in compilation."""
+    """Builds the function that draws a phase's random inputs. The compiler drops those that its loss does not use."""
     config, gan, stage = setup.config, setup.gan, setup.stage
     shape = (config.accumulation_rounds, num_images // config.accumulation_rounds)
     image_shape = (*shape, *stage.image_shape)
@@ -181,8 +187,8 @@ def _draw(setup: TrainingSetup, num_images: int) -> Callable[[jax.Array], PhaseI
     return draw
 
 
-def _update(setup: TrainingSetup, network: str, loss: Objective, interval: int):
-    """One optimizer step on the loss times its interval, with the rounds' gradients summed as in the official code."""
+def _update(setup: TrainingSetup, network: str, loss: Objective, interval: int) -> Update:
+    """Builds an optimizer step on the loss times its interval. Rounds add gradients up, as in the official code."""
     config = setup.config
     optimizer = setup.optimizers.of(network)
     at_learning_rate = optimizers.scaler(
@@ -192,11 +198,11 @@ def _update(setup: TrainingSetup, network: str, loss: Objective, interval: int):
     def update(state: TrainState, reals: Reals, inputs: PhaseInputs) -> tuple[TrainState, Scalars]:
         trained = state.network(network)
 
-        def add_round(carry, of_round):
+        def add_round(carry: tuple[Any, TrainState], of_round: Any) -> tuple[tuple[Any, TrainState], Scalars]:
             gradients, state = carry
             reals, inputs = setup.constrain(of_round)
 
-            def scaled_loss(params):
+            def scaled_loss(params: Any) -> tuple[jax.Array, tuple[TrainState, Scalars]]:
                 value, aux = loss(params, state, reals, inputs)
                 return value * interval, aux
 
@@ -216,13 +222,13 @@ def _update(setup: TrainingSetup, network: str, loss: Objective, interval: int):
     return update
 
 
-def _rounds(arrays, rounds: int):
-    """[N, ...] -> [rounds, N / rounds, ...]"""
+def _rounds(arrays: Any, rounds: int) -> Any:
+    """Reshapes [N, ...] to [rounds, N / rounds, ...]."""
     return jax.tree.map(lambda x: x.reshape(rounds, x.shape[0] // rounds, *x.shape[1:]), arrays)
 
 
-def _scan(function, carry, of_rounds):
-    """`jax.lax.scan`; a single round is called directly, which compiles faster and fuses better."""
+def _scan(function: Callable, carry: Any, of_rounds: Any) -> tuple[Any, Scalars]:
+    """Scans over rounds. A single round is called directly, which compiles faster and fuses better."""
     if jax.tree.leaves(of_rounds)[0].shape[0] > 1:
         return jax.lax.scan(function, carry, of_rounds)
     carry, scalars = function(carry, jax.tree.map(lambda x: x[0], of_rounds))

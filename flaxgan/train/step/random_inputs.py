@@ -1,12 +1,13 @@
-"""What is drawn for a phase, apart from how it is used: a test, a golden or a replay can supply its own."""
+"""The random inputs of a phase, drawn apart from their use: a test, a golden or a replay can supply its own."""
 
 from collections.abc import Callable
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
+from flax import struct
 
 from flaxgan import augment
 from flaxgan.train.step.forward import Latents
@@ -16,22 +17,21 @@ LabelSampler = Callable[[jax.Array, tuple[int, ...]], jax.Array]
 """(key, shape) -> int32 labels of that shape, or float32 [*shape, K] vectors, distributed as in the data."""
 
 
-@flax.struct.dataclass
-class PhaseInputs:
+class PhaseInputs(struct.PyTreeNode):
     """The random inputs of one phase. Every leaf starts with the axes [rounds, images of a round].
 
     Attributes:
-      latents: of the generated images, or None where the phase generates none. Keys are one a round, [rounds].
+      latents: those of the generated images. There is one key for each round, [rounds].
       image_noise: standard normal numbers for regularizers, [R, N, H, W, C], or None.
-      uniform_noise: uniform ones in [0, 1), likewise.
-      interpolation: one uniform number an image, [R, N], or None.
+      uniform_noise: uniform numbers in [0, 1) of the same shape, or None.
+      interpolation: one uniform number for each image, [R, N], or None.
       fake_draws: random numbers of the augmentation of generated images, or None.
       real_draws: the same of real images, or None.
       fake_noise: standard normal noise for D's generated images, [R, N, H, W, C], or None.
       real_noise: the same for its real images.
     """
 
-    latents: Latents | None = None
+    latents: Latents
     image_noise: jax.Array | None = None
     uniform_noise: jax.Array | None = None
     interpolation: jax.Array | None = None
@@ -41,8 +41,8 @@ class PhaseInputs:
     real_noise: jax.Array | None = None
 
 
-def label_sampler(class_counts: jax.Array | None) -> LabelSampler:
-    """Draws labels with the classes' frequencies [K] in the data; all zeros without classes."""
+def label_sampler(class_counts: npt.ArrayLike | None) -> LabelSampler:
+    """Returns a sampler of labels with the classes' frequencies [K] in the data; all zeros without classes."""
     if class_counts is None:
         return lambda key, shape: jnp.zeros(shape, jnp.int32)
     log_frequencies = jnp.log(jnp.asarray(class_counts, float))
@@ -50,15 +50,16 @@ def label_sampler(class_counts: jax.Array | None) -> LabelSampler:
 
 
 def vector_sampler(vectors: np.ndarray) -> LabelSampler:
-    """Draws label vectors with their frequencies among those of the data, float [M, K]."""
+    """Returns a sampler of label vectors with their frequencies among those of the data, float [M, K]."""
     rows, counts = np.unique(vectors.astype(np.float32), axis=0, return_counts=True)
     ends = np.cumsum(counts).astype(np.int32)
     small = np.clip(rows, 0, 255).astype(np.uint8)
-    rows = small if np.array_equal(small, rows) else rows  # The table becomes part of each program: keep it small.
+    # The table becomes part of each program: keep it small.
+    table: np.ndarray = small if np.array_equal(small, rows) else rows
 
     def sample(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         numbers = jax.random.randint(key, shape, 0, int(ends[-1]))
-        return jnp.asarray(rows)[jnp.searchsorted(jnp.asarray(ends), numbers, side="right")].astype(jnp.float32)
+        return jnp.asarray(table)[jnp.searchsorted(jnp.asarray(ends), numbers, side="right")].astype(jnp.float32)
 
     return sample
 
@@ -72,7 +73,7 @@ def draw_latents(
     mixing_probability: float,
     stage: int | None = None,
 ) -> Latents:
-    """Latents for [rounds, images of a round].
+    """Draws latents for [rounds, images of a round].
 
     Args:
       key: one key for all.
@@ -101,7 +102,7 @@ def draw_latents(
 
 
 def draw_augmentation(key: jax.Array, spec: Any, shape: tuple[int, int], image_shape: tuple[int, int, int]) -> Any:
-    """Random numbers of the augmentation for [rounds, images of a round], or None where nothing is augmented."""
+    """Draws the augmentation's random numbers for [rounds, images of a round]; None without augmentation."""
     if spec is None:
         return None
     draw = lambda key: augment.draw(key, spec, shape[1], image_shape)

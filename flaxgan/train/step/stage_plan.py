@@ -1,4 +1,4 @@
-"""Where a run stands: its stages, one for each image size that is trained, and the position inside them.
+"""The stages of a run, one for each image size that is trained, and the position of a step in them.
 
 A run without progressive growing has one stage. Everything here is a pure function of the config and of counters that
 the train state holds, so that a run resumes in the middle of a fade.
@@ -13,12 +13,13 @@ import jax
 import jax.numpy as jnp
 
 from flaxgan.config import Config
+from flaxgan.errors import FieldError
 from flaxgan.types import Gan
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A stretch of training at one image size; what is static in its compiled programs.
+    """A stretch of training at one image size. Its values are static in compiled programs.
 
     Attributes:
       network_stage: the networks' index of it, or None for networks that do not grow.
@@ -48,33 +49,34 @@ class Stage:
         return self.first_step + self.num_steps
 
     def images_at(self, step: int) -> int:
-        """Images seen before a step."""
+        """Returns the number of images seen before a step."""
         return self.first_image + (step - self.first_step) * self.images_per_step
 
     def alpha(self, images_seen: jax.Array | int) -> jax.Array:
-        """Share of the newest block, from 0 to 1 over the fade; the number of images may be traced."""
+        """Returns the share of the newest block, from 0 to 1 over the fade; the number of images may be traced."""
         if not self.fade_images:
             return jnp.ones(())
         return jnp.clip((jnp.asarray(images_seen) - self.first_image) / self.fade_images, 0, 1)
 
     def arguments(self, images_seen: jax.Array | int) -> dict[str, Any]:
-        """The keywords of growing networks; none for others."""
+        """Returns the keywords of growing networks; none for others."""
         if self.network_stage is None:
             return {}
         return {"stage": self.network_stage, "alpha": self.alpha(images_seen)}
 
 
 def stages(config: Config, gan: Gan) -> tuple[Stage, ...]:
-    """The stages of a run, in their order.
+    """Plans the stages of a run, in their order.
 
     The first is trained for stabilize_kimg; each further one is blended in over fade_kimg and then trained for
     stabilize_kimg; the last goes on until total_kimg. A stage takes whole steps, and stages that total_kimg leaves no
     images for are left out.
 
     Raises:
-      ValueError: if the network cannot grow so.
+      FieldError: if the network cannot grow like this.
 
-    Reference: Karras et al. 2018 (PGGAN), section 2 and appendix A.
+    References:
+      Karras et al. 2018 (PGGAN), section 2 and appendix A.
     """
     first = _first_stage(config, gan)
     sizes = gan.stages[first:] or (gan.image_shape[:2],)
@@ -104,58 +106,57 @@ def stages(config: Config, gan: Gan) -> tuple[Stage, ...]:
 
 
 def number_at(planned: Sequence[Stage], step: int) -> int:
-    """Which of the stages a step belongs to; the last one after the run's end."""
+    """Returns the number of the stage that a step belongs to; the last one after the run's end."""
     return next((n for n, stage in enumerate(planned) if step < stage.end_step), len(planned) - 1)
 
 
 def images_at(planned: Sequence[Stage], step: int) -> int:
-    """Images seen before a step of a run. A step at the border of two stages ends the first of them."""
+    """Returns the number of images seen before a step. A step at the border of two stages ends the first of them."""
     return planned[number_at(planned, max(step - 1, 0))].images_at(step)
 
 
 def total_steps(planned: Sequence[Stage]) -> int:
-    """Steps of the whole run."""
+    """Returns the number of steps of the whole run."""
     return planned[-1].end_step
 
 
 def is_due(stage: Stage, step: int, every_kimg: float) -> bool:
-    """Whether a multiple of so many kimg was reached by the step before this one, which belongs to the stage."""
+    """Returns whether the step before this one, which belongs to the stage, reached a multiple of `every_kimg`."""
     every = max(1, round(every_kimg * 1000))
     return stage.images_at(step) // every > stage.images_at(step - 1) // every
 
 
 def _planned_ends(config: Config, count: int) -> list[int]:
-    """Images after which each stage but the last ends."""
+    """Returns the number of images after which each stage but the last ends."""
     growth = config.growth
     each = growth.fade_kimg + growth.stabilize_kimg
     return [round(1000 * (growth.stabilize_kimg + number * each)) for number in range(count)]
 
 
 def _first_stage(config: Config, gan: Gan) -> int:
-    """The networks' index of the first stage."""
+    """Returns the networks' index of the first stage."""
     start, name = config.growth.start_px, config.network["name"]
     if start is None:
         if config.growth.batch_sizes or config.growth.learning_rates:
+            found = config.growth.batch_sizes or config.growth.learning_rates
             field = "batch_sizes" if config.growth.batch_sizes else "learning_rates"
-            found = getattr(config.growth, field)
-            raise ValueError(f"config.growth.{field}: found {found}, allowed: (), because growth.start_px is None")
+            raise FieldError(f"config.growth.{field}", found, "(), because growth.start_px is None")
         return max(0, len(gan.stages) - 1)
     if not gan.stages:
         allowed = f"None, because network {name!r} has no stages to grow through"
-        raise ValueError(f"config.growth.start_px: found {start}, allowed: {allowed}")
+        raise FieldError("config.growth.start_px", start, allowed)
     if config.g_batch_size is not None:
-        found = config.g_batch_size
-        raise ValueError(f"config.g_batch_size: found {found}, allowed: None, because growth.start_px is given")
+        raise FieldError("config.g_batch_size", config.g_batch_size, "None, because growth.start_px is given")
     sides = [min(size) for size in gan.stages]
     if start not in sides:
         allowed = ", ".join(map(str, sides))
-        raise ValueError(f"config.growth.start_px: found {start}, allowed: {allowed}, the stages of network {name!r}")
+        raise FieldError("config.growth.start_px", start, f"{allowed}, the stages of network {name!r}")
     return sides.index(start)
 
 
 def _each(field: str, values: tuple, default: Any, count: int) -> tuple:
-    """One value a stage."""
+    """Returns one value for each stage."""
     if values and len(values) != count:
         allowed = f"() or {count} values, one for each stage"
-        raise ValueError(f"config.growth.{field}: found {values}, allowed: {allowed}")
+        raise FieldError(f"config.growth.{field}", values, allowed)
     return values or tuple(itertools.repeat(default, count))

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import struct
 
 from flaxgan import prng
 from flaxgan.augment import controller
@@ -13,8 +15,7 @@ from flaxgan.train.step.optimizers import Optimizers
 from flaxgan.types import Gan
 
 
-@flax.struct.dataclass
-class NetworkState:
+class NetworkState(struct.PyTreeNode):
     """One network in training.
 
     Attributes:
@@ -29,17 +30,15 @@ class NetworkState:
     opt_state: Any
 
 
-@flax.struct.dataclass
-class Average:
-    """The moving average of the generator: what samples are made with."""
+class Average(struct.PyTreeNode):
+    """The moving average of the generator, which makes the samples."""
 
     params: Any
     variables: Any
 
 
-@flax.struct.dataclass
-class TrainState:
-    """All that changes during training.
+class TrainState(struct.PyTreeNode):
+    """Everything that changes during training.
 
     Attributes:
       step: steps done, int32 [].
@@ -107,19 +106,21 @@ def init(
     return TrainState(zero(), zero(), g, d, ema, own, controller.init(augment_p), input_score=jnp.zeros(()))
 
 
-def _init_network(module, inputs, optimizer, key) -> NetworkState:
+def _init_network(
+    module: nn.Module, inputs: tuple[Any, ...], optimizer: optax.GradientTransformation, key: jax.Array
+) -> NetworkState:
     variables = dict(module.init({"params": key, "noise": key}, *inputs))
     params = variables.pop("params")
     return NetworkState(params, variables, optimizer.init(params))
 
 
-def _example_latents(gan: Gan):
+def _example_latents(gan: Gan) -> tuple[jax.Array, jax.Array | None]:
     return jnp.zeros((1, gan.z_dim)), _example_labels(gan)
 
 
-def _example_images(gan: Gan):
+def _example_images(gan: Gan) -> tuple[jax.Array, jax.Array | None]:
     return jnp.zeros((1, *gan.image_shape)), _example_labels(gan)
 
 
-def _example_labels(gan: Gan):
+def _example_labels(gan: Gan) -> jax.Array | None:
     return jnp.zeros((1,), jnp.int32) if gan.num_classes else None
