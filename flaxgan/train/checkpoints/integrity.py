@@ -1,13 +1,9 @@
 """Checkpoints that cannot be read, or hold other numbers than were saved: the file is found and named."""
 
-import functools
 import gc
-import inspect
 import json
-import logging
 import os
 import re
-import sys
 import traceback
 import zlib
 from collections.abc import Iterator
@@ -19,8 +15,13 @@ import numpy as np
 from etils import epath
 from flax import traverse_util
 
+from flaxgan.train.checkpoints.quiet import quiet, stay_quiet
+
 JSON_FILES = ("config/metadata", "manifest/metadata", "*/_METADATA", "*/_sharding", "*/array_metadatas/*")
 """The text files that Orbax reads of a checkpoint, which it does not name when they are damaged."""
+
+READS_END_SECONDS = 10.0
+"""Time in which the reads of a damaged checkpoint end."""
 
 MAX_REASON = 160
 """Characters of a reason; those of the array store go on for long."""
@@ -30,37 +31,22 @@ class DamagedError(ValueError):
     """A checkpoint that is not as it was saved."""
 
 
-@functools.cache
-def silence_echoes() -> None:
-    """Keeps Orbax and the array store from printing tracebacks of errors that they raise all the same."""
-    for name in ("absl", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    show = sys.unraisablehook
-
-    def hook(unraisable: Any) -> None:
-        # Reads and writes that go on after another one has failed.
-        task, ended = unraisable.object, str(unraisable.exc_value) == "Event loop is closed"
-        if not ended and not (inspect.iscoroutine(task) and "orbax" in task.cr_code.co_filename):
-            show(unraisable)
-
-    sys.unraisablehook = hook
-
-
 @contextmanager
 def naming_damage(folder: epath.Path) -> Iterator[None]:
     """Turns whatever goes wrong in reading a checkpoint into a DamagedError that names the file.
 
     Lack of memory is not damage, and passes.
     """
-    silence_echoes()
-    try:
-        yield
-    except (DamagedError, MemoryError, jax.errors.JaxRuntimeError):
-        raise
-    except Exception as error:
-        traceback.clear_frames(error.__traceback__)
-        gc.collect()  # Reads that have failed as well say so when they are collected, which may be anywhere.
-        raise DamagedError(f"{_damaged_file(folder, error)}: damaged: {cause(error)}") from error
+    with quiet():
+        try:
+            yield
+        except (DamagedError, MemoryError, jax.errors.JaxRuntimeError):
+            raise
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)
+            gc.collect()  # Reads that have failed as well report it when they are collected, or when they end.
+            stay_quiet(READS_END_SECONDS)
+            raise DamagedError(f"{_damaged_file(folder, error)}: damaged: {cause(error)}") from error
 
 
 def checksums(arrays: dict[str, Any]) -> dict[str, int]:

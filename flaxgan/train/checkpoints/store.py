@@ -5,6 +5,7 @@ tools need), `config`, and `manifest` (checksums of all arrays, and what was mea
 dicts of arrays, so that a checkpoint does not depend on the Python classes of the day.
 """
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -22,12 +23,17 @@ from flax import serialization, traverse_util
 from flaxgan.config import Config, from_json, to_json
 from flaxgan.train.checkpoints import integrity, manifest
 from flaxgan.train.checkpoints.integrity import DamagedError
+from flaxgan.train.checkpoints.quiet import quiet, stay_quiet
 from flaxgan.train.checkpoints.retention import Policy, Retention
 from flaxgan.train.distributed import multihost
 from flaxgan.train.step.state import TrainState
 
 Arrays = dict[str, Any]
 """A nested dict of arrays."""
+
+
+WRITES_END_SECONDS = 900.0
+"""Time in which threads of Orbax notice that a write which they wait for has failed."""
 
 
 class SaveError(OSError):
@@ -47,24 +53,14 @@ class Checkpoints:
         Raises:
           ValueError: if it is no folder, cannot be made, or holds a file that Orbax cannot bear.
         """
-        integrity.silence_echoes()
         self._folder = epath.Path(folder)
         self._measured: dict[int, dict[str, float]] = {}
         self._saving: int | None = None
         self._rule = keep if isinstance(keep, Retention) else Retention(keep)
-        options = ocp.CheckpointManagerOptions(preservation_policy=Policy(self._rule, self._measured), create=True)
-        try:
-            self._manager = ocp.CheckpointManager(
-                self._folder.absolute(), options=options, handler_registry=manifest.handlers()
-            )
-        except OSError as error:
-            raise ValueError(
-                f"{folder}: {error.strerror or error}, allowed: a folder that can be written to"
-            ) from error
-        except Exception as error:  # It reads a file of each checkpoint, and of a damaged one raises anything.
-            files = self._folder / "*" / "_CHECKPOINT_METADATA"
-            advice = "They say when checkpoints were saved; a damaged one can be deleted"
-            raise DamagedError(f"{files}: one is damaged: {integrity.cause(error).rstrip('.')}. {advice}") from error
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(quiet())
+            self._manager = _open_manager(self._folder, Policy(self._rule, self._measured))
+            self._opened = opened.pop_all()
         for step in self.steps() if self._rule.best else ():
             self._measured[step] = _measured(self._folder / str(step))
 
@@ -166,7 +162,7 @@ class Checkpoints:
     def close(self) -> None:
         """Waits until everything is on disk, and ends; see `wait`."""
         step, self._saving = self._saving, None
-        with self._explaining(step):
+        with self._opened, self._explaining(step):
             self._manager.close()
 
     @contextmanager
@@ -174,8 +170,21 @@ class Checkpoints:
         try:
             yield
         except Exception as error:
+            stay_quiet(WRITES_END_SECONDS)
             problem = f"{self._folder}: step {step} cannot be saved: {integrity.cause(error)}"
             raise SaveError(f"{problem}; {self.last_good()}") from error
+
+
+def _open_manager(folder: epath.Path, policy: Policy) -> ocp.CheckpointManager:
+    options = ocp.CheckpointManagerOptions(preservation_policy=policy, create=True)
+    try:
+        return ocp.CheckpointManager(folder.absolute(), options=options, handler_registry=manifest.handlers())
+    except OSError as error:
+        raise ValueError(f"{folder}: {error.strerror or error}, allowed: a folder that can be written to") from error
+    except Exception as error:  # It reads a file of each checkpoint, and of a damaged one raises anything.
+        files = folder / "*" / "_CHECKPOINT_METADATA"
+        advice = "They say when checkpoints were saved; a damaged one can be deleted"
+        raise DamagedError(f"{files}: one is damaged: {integrity.cause(error).rstrip('.')}. {advice}") from error
 
 
 def locate(path: epath.PathLike) -> epath.Path:
