@@ -23,7 +23,7 @@ from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import compilation
 from flaxgan.train.recipes import flags
 from flaxgan.train.run import disk_space
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding
 from flaxgan.train.step.state import TrainState
 
 ROUNDS = 5
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
     """Times both ways to save."""
     config = flags.parse(arguments).config
     shape = (*config.data.resolution_px, config.data.channels)
-    state = compilation.init_state(training_setup.build(config, shape), device_mesh.data_mesh())
+    state = compilation.init_state(binding.build(config, shape), device_mesh.data_mesh())
     params = sum(x.size for x in jax.tree.leaves((state.g.params, state.d.params)))
     print(f"{params / 1e6:.1f} M parameters, {disk_space.checkpoint_bytes(state) / 2**20:.0f} MiB of arrays")
     seconds: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
