@@ -105,7 +105,7 @@ def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> 
         vectors=setup.vector_labels,
         field="config.standing_batches",
     )
-    rule = retention.of_config(config, setup.stages)
+    rule = retention.from_config(config, setup.stages)
     if not steps:
         disk_space.check(folder.root, compilation.abstract_state(setup, mesh), rule)
     found = fingerprint.identity(source)
