@@ -96,4 +96,5 @@ def test_wrong_labels_are_refused(run, tmp_path, arguments, message):
 def test_quality_of_classes_needs_classes(tmp_path):
     command = tiny_runs.command("grey", tmp_path / "run", None, "--config.data.labels=vectors")
     outcome = tiny_runs.train(command)
-    assert outcome.code == 1 and "'class_quality' needs classes, found data.labels 'vectors'" in outcome.err
+    message = "config.metrics: found 'class_quality' with config.data.labels='vectors', allowed: "
+    assert outcome.code == 1 and message in outcome.err

@@ -65,8 +65,8 @@ def _folder(run: PreparedRun) -> Iterator[None]:
             run_folder.make(run.folder, run.config, run.data)
             stack.enter_context(run_folder.locked(run.folder))
 
-        multihost.all_or_none(make if jax.process_index() == 0 else lambda: None)
-        multihost.all_or_none(lambda: run_folder.require_shared(run.folder, run.config))
+        multihost.on_all_hosts(make if jax.process_index() == 0 else lambda: None)
+        multihost.on_all_hosts(lambda: run_folder.require_shared(run.folder, run.config))
         yield
 
 
@@ -77,7 +77,7 @@ def _train(run: PreparedRun, checkpoints: Checkpoints, stop: multihost.Stop) -> 
         logs.say(f"nothing to do: {run.folder.root} has reached {run.config.total_kimg:g} kimg")
         return state
     checkpoints.prune()
-    multihost.all_or_none(lambda: disk_space.check(run.folder.root, state, run.retention))
+    multihost.on_all_hosts(lambda: disk_space.check(run.folder.root, state, run.retention))
     with contextlib.closing(Trainer(run, checkpoints, stop, step=step)) as session:
         session.prepare(state)
         with _stop_signals(stop.signals):

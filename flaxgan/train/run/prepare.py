@@ -68,7 +68,7 @@ def prepare(config: Config, workdir: epath.PathLike, *, resume: int | None = Non
     """
     multihost.require_same("config", run_folder.course(config))
     folder = run_folder.RunFolder(epath.Path(workdir))
-    run = multihost.all_or_none(lambda: _check(config, folder, resume))
+    run = multihost.on_all_hosts(lambda: _check(config, folder, resume))
     multihost.require_same("data", json.dumps(run.data))
     return run
 
