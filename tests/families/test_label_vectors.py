@@ -47,7 +47,8 @@ def test_networks_that_take_classes_alone_are_refused_by_name(monkeypatch):
 
     monkeypatch.setattr(type(built.gan.generator), "init", refuse)
     problem = (
-        r"config\.data\.labels: found 'vectors', which the generator of network 'stylegan2' refuses: labels: found"
+        r"config\.data\.labels: found 'vectors', allowed: 'classes', "
+        r"because the generator of network 'stylegan2' refuses vectors: labels: found"
     )
     with pytest.raises(ValueError, match=problem):
         preflight.check_batch(built)
