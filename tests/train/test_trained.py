@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ def test_average_and_networks_of_a_run(tiny_run):
     loaded = trained.load(tiny_run.workdir)
     arrays = store.read_all(store.locate(tiny_run.workdir))["ema"]
     assert isinstance(loaded.average, Average)
-    jax.tree.map(np.testing.assert_array_equal, loaded.average.params, arrays["params"])
+    chex.assert_trees_all_equal(loaded.average.params, arrays["params"])
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(loaded.average))
     assert loaded.config.data.resolution == (8, 8) and loaded.gan.num_classes == 2
     z, labels = np.zeros((1, 8), np.float32), np.zeros(1, np.int32)
@@ -59,7 +60,7 @@ def test_discriminator_of_a_run(tiny_run):
     found = trained.load_discriminator(tiny_run.workdir)
     arrays = store.read_all(store.locate(tiny_run.workdir))["d"]
     assert set(found) == {"params"} and all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(found))
-    jax.tree.map(np.testing.assert_array_equal, found["params"], arrays["params"])
+    chex.assert_trees_all_equal(found["params"], arrays["params"])
 
 
 def test_discriminator_of_a_folder_without_a_run_is_refused(tmp_path):
