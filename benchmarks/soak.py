@@ -1,13 +1,13 @@
-"""Kills a run again and again, and compares its end with that of the same run left alone.
+"""Kills a run repeatedly, and compares its end with that of the same run without interruptions.
 
     python benchmarks/soak.py --config configs/pggan_celebahq1024.py:tiny --workdir runs/soak --kills 20 \
         --config.total_kimg=2 --config.snapshot_kimg=0.2 [--config.FIELD=VALUE ...]
 
-Both runs are made in --workdir: `whole`, which is left alone, and `killed`, which gets SIGKILL (or --signal TERM) at
-random moments: while it starts, while it trains, or while a checkpoint is being written. Then it is left to end. Exits
-with 0 if both have the same digest and the same log and there were as many kills as were asked for, and prints what
-differs if not. Checkpoints have to be frequent: a start that saves nothing comes no further.
---processes 2 makes each run of two processes on this machine, all of which are killed.
+Both runs are in --workdir: `whole`, which is not interrupted, and `killed`, which receives SIGKILL (or --signal TERM)
+at random moments: while it starts, while it trains, or while a checkpoint is being written. At last `killed` runs to
+its end. The exit code is 0 if both runs have the same digest and the same log, and there were as many kills as
+requested. Otherwise the differences are printed. Checkpoints must be frequent: a start that saves nothing makes no
+progress. With --processes 2, each run consists of two processes on this machine, which are all killed.
 """
 
 import argparse
@@ -28,13 +28,13 @@ POLL_SECONDS = 0.002
 
 
 class Command(NamedTuple):
-    """The program that is killed.
+    """The command line of a run.
 
     Attributes:
-      arguments: of train.py.
-      workdir: the run folder, which is in the arguments, too.
-      processes: how many make the run.
-      environment: of the processes, or None for this one's.
+      arguments: arguments of train.py.
+      workdir: the run folder, which is also in the arguments.
+      processes: number of processes.
+      environment: environment of the processes; None is that of this process.
     """
 
     arguments: Sequence[str]
@@ -44,9 +44,14 @@ class Command(NamedTuple):
 
 
 class Program:
-    """The processes of a run, and what the first of them has printed."""
+    """The processes of a run.
 
-    def __init__(self, command: Command):
+    Attributes:
+      lines: lines that the first process has printed.
+    """
+
+    def __init__(self, command: Command) -> None:
+        """Starts the processes."""
         self.lines: list[str] = []
         self._workdir = command.workdir
         port = _free_port() if command.processes > 1 else 0
@@ -59,7 +64,7 @@ class Program:
             self.lines.append(line.rstrip())
 
     def wait_until(self, happened: Callable[["Program"], bool]) -> bool:
-        """Waits for something; False if the program ended first."""
+        """Waits for a condition; returns False if the program ends first."""
         while self._processes[0].poll() is None:
             if happened(self):
                 return True
@@ -67,11 +72,11 @@ class Program:
         return False
 
     def is_saving(self) -> bool:
-        """Whether a checkpoint is being written."""
+        """Returns whether a checkpoint is being written."""
         return any(self._workdir.glob("checkpoints/*.orbax-checkpoint-tmp"))
 
     def end(self, number: int | None = None) -> list[int]:
-        """Sends a signal to all processes, if one is given, and waits for them; their exit codes."""
+        """Sends a signal to all processes, if one is given, waits for them, and returns their exit codes."""
         for process in self._processes:
             if number is not None and process.poll() is None:
                 process.send_signal(number)
@@ -95,27 +100,28 @@ def _free_port() -> int:
 
 
 def after_seconds(seconds: float) -> Callable[[Program], bool]:
-    """So long after the program was started."""
+    """Returns a condition that holds some time after this call."""
     end = time.monotonic() + seconds
     return lambda program: time.monotonic() >= end
 
 
 def after_ticks(count: int) -> Callable[[Program], bool]:
-    """When so many lines of progress were printed."""
+    """Returns a condition that holds once a number of progress lines are printed."""
     return lambda program: sum(line.startswith("step ") for line in program.lines) >= count
 
 
 def in_a_save(delay_seconds: float, training_seconds: float = 0.0) -> Callable[[Program], bool]:
-    """So long after a checkpoint began to be written, once it has trained for a while.
+    """Returns a condition that holds some time after a checkpoint began to be written.
 
-    What an earlier kill has left of a checkpoint is gone when the first line of progress is printed.
+    The checkpoint is the first after `training_seconds` of training. The remains of a checkpoint that an earlier kill
+    has interrupted are removed before the first progress line is printed.
     """
     training, saving = after_training(training_seconds), _delayed(Program.is_saving, delay_seconds)
     return lambda program: training(program) and saving(program)
 
 
 def after_training(seconds: float) -> Callable[[Program], bool]:
-    """So long after the first line of progress was printed."""
+    """Returns a condition that holds some time after the first progress line."""
     return _delayed(after_ticks(1), seconds)
 
 
@@ -131,14 +137,19 @@ def _delayed(condition: Callable[[Program], bool], delay_seconds: float) -> Call
 
 
 class Times(NamedTuple):
-    """Seconds of a run that is left alone: until its first line of progress, and from there to its end."""
+    """Durations of a run without interruptions, in seconds.
+
+    Attributes:
+      start: until the first progress line.
+      training: from there to the end.
+    """
 
     start: float
     training: float
 
 
 def draw_moment(rng: random.Random, times: Times, kills: int) -> Callable[[Program], bool]:
-    """A random moment of a run, such that so many of them are spread over all of it."""
+    """Draws a random moment, so that `kills` of them are spread over the whole run."""
     kind, trained = rng.choice(("start", "training", "save")), rng.uniform(0, 3 * times.training / kills)
     if kind == "start":
         return after_seconds(rng.uniform(0, times.start))
@@ -146,18 +157,18 @@ def draw_moment(rng: random.Random, times: Times, kills: int) -> Callable[[Progr
 
 
 def survive(command: Command, moments: Sequence[Callable[[], Callable]], number: int = signal.SIGKILL) -> int:
-    """Runs a command, ends it at each moment in turn until its work is done, and at last lets it end.
+    """Runs a command, kills it at each moment in turn until its work is done, and at last lets it end.
 
     Args:
-      command: what is run.
-      moments: each makes the condition for one kill, when the program is started.
+      command: the command.
+      moments: functions that return the condition for one kill; each is called when the program starts.
       number: the signal.
 
     Returns:
-      How many times it was ended.
+      The number of kills.
 
     Raises:
-      RuntimeError: if it ends in any other way than by the signal or with exit code 0.
+      RuntimeError: if the program ends neither by the signal nor with exit code 0.
     """
     count = 0
     for moment in moments:
@@ -178,7 +189,7 @@ def survive(command: Command, moments: Sequence[Callable[[], Callable]], number:
 
 
 def _left_alone(command: Command) -> Times:
-    """Runs a command to its end."""
+    """Runs a command to its end and returns its durations."""
     program, start = Program(command), time.monotonic()
     program.wait_until(after_ticks(1))
     trains = time.monotonic()
@@ -194,7 +205,7 @@ def _state_of(workdir: pathlib.Path) -> str:
 
 
 def differences(whole: pathlib.Path, killed: pathlib.Path) -> list[str]:
-    """What differs between the ends and the logs of two runs."""
+    """Describes the differences between the ends and the logs of two runs."""
     one, other = (_inspect(path) for path in (whole, killed))
     found = [f"{name}: {one[name]} {other[name]}" for name in ("step", "digest") if one[name] != other[name]]
     for name in ("log.jsonl", "metrics.jsonl"):
@@ -219,7 +230,7 @@ def _without_clocks(path: pathlib.Path) -> list[dict]:
 
 
 def main(arguments: list[str]) -> int:
-    """Makes both runs and compares them."""
+    """Runs both and compares them; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True, help="recipe FILE[:VARIANT]")
     parser.add_argument("--workdir", type=pathlib.Path, required=True, help="folder of both runs")

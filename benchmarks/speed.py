@@ -3,7 +3,7 @@
     python benchmarks/speed.py --config configs/stylegan2_ffhq256.py [--config.FIELD=VALUE ...]
 
 Prints seconds per kimg of the whole step (each phase weighted by its interval), seconds per call of every program, and
-memory. No data are needed; the networks start from random weights, which costs what trained ones cost.
+memory. No data are needed. The networks have random weights, which does not affect the speed.
 """
 
 import statistics
@@ -20,7 +20,7 @@ from flaxgan.train.run import logs
 from flaxgan.train.step import binding
 
 CALLS = 12
-"""Timed calls of each program, after two that are not timed; the median counts."""
+"""Number of timed calls of each program, after two untimed ones. The median is reported."""
 
 
 def main(arguments: list[str]) -> None:
@@ -57,7 +57,7 @@ def _batch(num_images: int, shape: tuple[int, int, int], mesh) -> dict[str, jax.
 
 
 def _time(program: compilation.Program, state, inputs) -> tuple[object, float]:
-    """The state after some calls, and the median seconds of one; the state is handed on because it is consumed."""
+    """Returns the state after the calls, each of which donates it, and the median seconds of a call."""
     seconds = []
     for call in range(CALLS + 2):
         start = time.perf_counter()

@@ -47,7 +47,8 @@ def test_networks_that_take_classes_alone_are_refused_by_name(monkeypatch):
 
     monkeypatch.setattr(type(built.gan.generator), "init", refuse)
     problem = (
-        r"config\.data\.labels: found 'vectors', which the generator of network 'stylegan2' refuses: labels: found"
+        r"config\.data\.labels: found 'vectors', allowed: 'classes', "
+        r"because the generator of network 'stylegan2' refuses vectors: labels: found"
     )
     with pytest.raises(ValueError, match=problem):
         preflight.check_batch(built)
@@ -96,4 +97,5 @@ def test_wrong_labels_are_refused(run, tmp_path, arguments, message):
 def test_quality_of_classes_needs_classes(tmp_path):
     command = tiny_runs.command("grey", tmp_path / "run", None, "--config.data.labels=vectors")
     outcome = tiny_runs.train(command)
-    assert outcome.code == 1 and "'class_quality' needs classes, found data.labels 'vectors'" in outcome.err
+    message = "config.metrics: found 'class_quality' with config.data.labels='vectors', allowed: "
+    assert outcome.code == 1 and message in outcome.err

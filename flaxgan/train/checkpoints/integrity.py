@@ -1,13 +1,9 @@
-"""Checkpoints that cannot be read, or hold other numbers than were saved: the file is found and named."""
+"""Detection of damaged checkpoints: unreadable files, and arrays whose values differ from the saved ones."""
 
-import functools
 import gc
-import inspect
 import json
-import logging
 import os
 import re
-import sys
 import traceback
 import zlib
 from collections.abc import Iterator
@@ -19,63 +15,63 @@ import numpy as np
 from etils import epath
 from flax import traverse_util
 
+from flaxgan.train.checkpoints.quiet import quiet, stay_quiet
+
 JSON_FILES = ("config/metadata", "manifest/metadata", "*/_METADATA", "*/_sharding", "*/array_metadatas/*")
-"""The text files that Orbax reads of a checkpoint, which it does not name when they are damaged."""
+"""Text files of a checkpoint that Orbax reads, but does not name when they are damaged."""
+
+READS_END_SECONDS = 10.0
+"""Time by which the other reads of a damaged checkpoint have ended."""
 
 MAX_REASON = 160
-"""Characters of a reason; those of the array store go on for long."""
+"""Maximum length of a reason in characters; the array store gives long ones."""
 
 
 class DamagedError(ValueError):
-    """A checkpoint that is not as it was saved."""
-
-
-@functools.cache
-def silence_echoes() -> None:
-    """Keeps Orbax and the array store from printing tracebacks of errors that they raise all the same."""
-    for name in ("absl", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    show = sys.unraisablehook
-
-    def hook(unraisable: Any) -> None:
-        # Reads and writes that go on after another one has failed.
-        task, ended = unraisable.object, str(unraisable.exc_value) == "Event loop is closed"
-        if not ended and not (inspect.iscoroutine(task) and "orbax" in task.cr_code.co_filename):
-            show(unraisable)
-
-    sys.unraisablehook = hook
+    """A checkpoint whose contents differ from what was saved."""
 
 
 @contextmanager
 def naming_damage(folder: epath.Path) -> Iterator[None]:
-    """Turns whatever goes wrong in reading a checkpoint into a DamagedError that names the file.
+    """Turns every error in reading a checkpoint into a DamagedError that names the file.
 
-    Lack of memory is not damage, and passes.
+    Lack of memory and failures of a device are not damage. Their errors pass unchanged.
     """
-    silence_echoes()
-    try:
-        yield
-    except (DamagedError, MemoryError, jax.errors.JaxRuntimeError):
-        raise
-    except Exception as error:
-        traceback.clear_frames(error.__traceback__)
-        gc.collect()  # Reads that have failed as well say so when they are collected, which may be anywhere.
-        raise DamagedError(f"{_damaged_file(folder, error)}: damaged: {cause(error)}") from error
+    with quiet():
+        try:
+            yield
+        except (DamagedError, MemoryError, jax.errors.JaxRuntimeError):
+            raise
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)
+            gc.collect()  # Other failed reads report their errors when they are collected, or when they end.
+            stay_quiet(READS_END_SECONDS)
+            raise DamagedError(f"{_damaged_file(folder, error)}: damaged: {cause(error)}") from error
 
 
 def checksums(arrays: dict[str, Any]) -> dict[str, int]:
-    """The crc32 of the bytes of each array of a nested dict, by its path."""
+    """Computes the crc32 of the bytes of each array.
+
+    Args:
+      arrays: nested dict of arrays.
+
+    Returns:
+      Checksums by the array's path, "g/params/...".
+    """
     flat = traverse_util.flatten_dict(arrays, sep="/")
-    return {name: zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8)) for name, array in flat.items()}
+    return {name: zlib.crc32(np.ascontiguousarray(x).reshape(-1).view(np.uint8).data) for name, x in flat.items()}
 
 
 def check_checksums(folder: epath.Path, arrays: dict[str, Any], saved: dict[str, int]) -> None:
-    """Raises a DamagedError that names an array with other numbers than were saved.
+    """Compares the checksums of arrays with the saved ones.
 
     Args:
       folder: the checkpoint.
-      arrays: what was read of it; it may be a part.
-      saved: the checksums at saving; of arrays without one nothing is known.
+      arrays: nested dict of the arrays that were read, which may be a part of the checkpoint.
+      saved: the saved checksums by path. Arrays without a saved checksum are not checked.
+
+    Raises:
+      DamagedError: if the values of an array differ from the saved ones; the message names the array.
     """
     for name, found in checksums(arrays).items():
         if saved.get(name, found) != found:
@@ -83,7 +79,7 @@ def check_checksums(folder: epath.Path, arrays: dict[str, Any], saved: dict[str,
 
 
 def cause(error: Exception) -> str:
-    """Why something could not be read or written, in a line."""
+    """Returns in one line why a file could not be read or written."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     numbers = re.findall(r"os_error_code='(\d+)'", str(error))
@@ -94,7 +90,7 @@ def cause(error: Exception) -> str:
 
 
 def _damaged_file(folder: epath.Path, error: Exception) -> epath.Path:
-    """The file that an error is about, or the whole checkpoint if nothing tells."""
+    """Returns the file that an error is about, or the folder of the checkpoint if the file is unknown."""
     paths = re.findall(re.escape(str(folder.absolute())) + r'[^"\'\\\s,;]+', str(error))
     named = [folder / epath.Path(path).relative_to(folder.absolute()) for path in paths]
     named += [epath.Path(error.filename)] if isinstance(error, OSError) and error.filename else []

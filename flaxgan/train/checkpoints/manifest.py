@@ -1,4 +1,4 @@
-"""Writing the manifest of a checkpoint: checksums of its arrays and the metrics measured of it."""
+"""The manifest of a checkpoint: checksums of its arrays and the measured values of metrics."""
 
 import json
 from collections.abc import Mapping
@@ -10,20 +10,24 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from flaxgan.train.checkpoints import integrity
+from flaxgan.train.checkpoints.integrity import DamagedError
 
 ITEM = "manifest"
 """Name of the manifest among the items of a checkpoint."""
 
+FILE = "metadata"
+"""Name of its file, which is that of all JSON items of Orbax."""
+
 
 def handlers() -> ocp.handlers.CheckpointHandlerRegistry:
-    """Returns the handlers of a checkpoint's items: one of our own for the manifest, Orbax's for all others."""
+    """Returns the handlers of a checkpoint's items: `ManifestHandler` for the manifest, Orbax's for all others."""
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
     registry.add(ITEM, ocp.args.JsonSave, ManifestHandler())
     return registry
 
 
 def save_args(arrays: dict[str, Any], measured: Mapping[str, float]) -> ocp.args.JsonSave:
-    """Returns what `ManifestHandler` writes.
+    """Returns the arguments with which `ManifestHandler` saves.
 
     Blocks until all arrays are on the host. Orbax saves these very copies, so that no array is transferred twice, and
     nothing reads the arrays on the devices once `save` has returned.
@@ -35,23 +39,52 @@ def save_args(arrays: dict[str, Any], measured: Mapping[str, float]) -> ocp.args
     return ocp.args.JsonSave({"checksums": _host_copies(arrays), "measured": dict(measured)})
 
 
-class ManifestHandler(ocp.JsonCheckpointHandler):
-    """Computes the checksums and writes the manifest on a background thread; the first process does both.
+def read(folder: epath.Path) -> dict[str, dict[str, Any]]:
+    """Reads the manifest of a checkpoint: "checksums" and "measured".
 
-    Orbax completes a checkpoint only after all of its items are written, so a complete one has a complete manifest.
+    Args:
+      folder: the checkpoint. Those of early versions have no manifest; both dicts are empty then.
+
+    Raises:
+      DamagedError: if the manifest is damaged.
+    """
+    if not (folder / ITEM).exists():
+        return {"checksums": {}, "measured": {}}
+    file = folder / ITEM / FILE
+    with integrity.naming_damage(folder):
+        found = json.loads(file.read_text())
+    sections = [found.get(name) for name in ("checksums", "measured")] if isinstance(found, dict) else [None]
+    if not all(isinstance(section, dict) for section in sections):
+        raise DamagedError(f"{file}: damaged: it holds no checksums of the arrays")
+    return found
+
+
+def read_measured(folder: epath.Path) -> dict[str, float]:
+    """Reads the measured values of a checkpoint. A damaged one has none, so that it is never the best."""
+    try:
+        return {name: float(value) for name, value in read(folder)["measured"].items()}
+    except (ValueError, TypeError):
+        return {}
+
+
+class ManifestHandler(ocp.JsonCheckpointHandler):
+    """Computes the checksums and writes the manifest on a background thread of the first process.
+
+    Orbax completes a checkpoint only after all of its items are written. A complete checkpoint therefore has a complete
+    manifest.
     """
 
     async def async_save(
         self, directory: epath.Path, item: None = None, args: ocp.args.JsonSave | None = None
     ) -> list[ocp.future.Future]:
-        """Returns the future of the manifest, see `ocp.AsyncCheckpointHandler`."""
+        """Starts to write and returns the future, see `ocp.AsyncCheckpointHandler`."""
         if args is None:
             raise TypeError("ManifestHandler.async_save needs args")
 
         async def write() -> None:
             if jax.process_index() == 0:
                 content = {**args.item, "checksums": integrity.checksums(args.item["checksums"])}
-                (directory / "metadata").write_text(json.dumps(content))
+                (directory / FILE).write_text(json.dumps(content))
 
         return [ocp.future.CommitFutureAwaitingContractedSignals(write(), name="flaxgan-manifest")]
 

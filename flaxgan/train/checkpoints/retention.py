@@ -1,4 +1,4 @@
-"""Which checkpoints stay on disk: the latest ones, one in every so many images, and the best by a measure."""
+"""Retention of checkpoints: the latest ones, one per interval of training images, and the best by a metric."""
 
 import dataclasses
 import functools
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flaxgan.config import Config
+from flaxgan.errors import FieldError
 from flaxgan.train.step import stage_plan
 
 DIRECTIONS = {
@@ -17,45 +18,50 @@ DIRECTIONS = {
     "recall": "max",
     "frechet": "min",
 }
-"""Whether larger or smaller is better, for values whose name says it all."""
+"""Direction of improvement for the values of this project's metrics."""
 
 
 class Best(NamedTuple):
-    """The measured value by which one checkpoint is the best, and whether the largest or the smallest is."""
+    """The metric by which the best checkpoint is chosen.
+
+    Attributes:
+      name: name of the measured value.
+      direction: "max" if the largest value is the best, "min" if the smallest is.
+    """
 
     name: str
     direction: str
 
     @classmethod
     def parse(cls, text: str, metrics: Sequence[str]) -> "Best":
-        """The value that NAME, NAME:min or NAME:max stands for.
+        """Parses NAME, NAME:min or NAME:max.
 
         Args:
-          text: the field keep_best.
-          metrics: the measures of the run, of which there has to be one.
+          text: the field config.keep_best.
+          metrics: the field config.metrics, which must not be empty.
 
         Raises:
-          ValueError: if it stands for none.
+          FieldError: if the text has another form, or the direction is neither given nor known.
         """
         name, _, direction = text.partition(":")
         direction = direction or DIRECTIONS.get(name, "")
         if not metrics:
-            raise ValueError(f"config.keep_best: found {text!r}, allowed: '', because config.metrics measures nothing")
+            raise FieldError("config.keep_best", text, "'', because config.metrics measures nothing")
         if not name or direction not in ("min", "max"):
             known = ", ".join(DIRECTIONS)
-            raise ValueError(f"config.keep_best: found {text!r}, allowed: {known}, or NAME:min or NAME:max")
+            raise FieldError("config.keep_best", text, f"{known}, or NAME:min or NAME:max")
         return cls(name, direction)
 
 
 @dataclasses.dataclass(frozen=True)
 class Retention:
-    """The rule for what stays.
+    """A retention policy.
 
     Attributes:
-      latest: how many of the latest checkpoints stay.
-      every_images: of each stretch of so many images the first checkpoint stays; None keeps none for that.
+      latest: number of latest checkpoints to keep.
+      every_images: the first checkpoint of each interval of this many training images is kept, too; None keeps none.
       images_at: step -> images seen before it.
-      best: the best checkpoint by this stays, or None.
+      best: the best checkpoint by this metric is kept, too; None keeps none.
     """
 
     latest: int
@@ -64,39 +70,51 @@ class Retention:
     best: Best | None = None
 
     def kept(self, steps: Sequence[int], measured: Mapping[int, Mapping[str, float]]) -> set[int]:
-        """The steps whose checkpoints stay.
+        """Returns the steps whose checkpoints are kept.
 
         Args:
-          steps: of all checkpoints, rising.
-          measured: step -> the values measured there; a checkpoint without them is never the best.
+          steps: steps of all checkpoints in ascending order.
+          measured: step -> the values measured there. A checkpoint without values is never the best.
         """
         kept = set(steps[-self.latest :])
         if self.every_images is not None:
-            stretches = {self.images_at(step) // self.every_images: step for step in reversed(steps)}
-            kept |= {step for stretch, step in stretches.items() if stretch > 0}
+            intervals = {self.images_at(step) // self.every_images: step for step in reversed(steps)}
+            kept |= {step for interval, step in intervals.items() if interval > 0}
         if self.best is not None:
-            kept |= self._best(steps, measured)
+            kept |= _best_step(self.best, steps, measured)
         return kept
 
     def check_measured(self, names: Iterable[str]) -> None:
-        """Raises ValueError unless the value of the best is among those that are measured."""
+        """Checks that the metric of the best checkpoint is measured.
+
+        Args:
+          names: names of the measured values.
+
+        Raises:
+          FieldError: if it is not among them.
+        """
         if self.best is not None and self.best.name not in names:
-            found, allowed = self.best.name, ", ".join(names)
-            raise ValueError(f"config.keep_best: found {found!r}, allowed: what config.metrics measure: {allowed}")
-
-    def _best(self, steps: Sequence[int], measured: Mapping[int, Mapping[str, float]]) -> set[int]:
-        """The best step; of equal ones the first."""
-        values = {step: measured.get(step, {}).get(self.best.name, math.nan) for step in steps}
-        finite = {step: value for step, value in values.items() if math.isfinite(value)}
-        choose = min if self.best.direction == "min" else max
-        return {choose(finite, key=finite.__getitem__)} if finite else set()
+            allowed = f"what config.metrics measure: {', '.join(names)}"
+            raise FieldError("config.keep_best", self.best.name, allowed)
 
 
-def of_config(config: Config, stages: Sequence[stage_plan.Stage]) -> Retention:
-    """The rule of a run.
+def _best_step(best: Best, steps: Sequence[int], measured: Mapping[int, Mapping[str, float]]) -> set[int]:
+    """Returns the best step, the first of equal ones, or no step if no value is finite."""
+    values = {step: measured.get(step, {}).get(best.name, math.nan) for step in steps}
+    finite = {step: value for step, value in values.items() if math.isfinite(value)}
+    choose = min if best.direction == "min" else max
+    return {choose(finite, key=finite.__getitem__)} if finite else set()
+
+
+def from_config(config: Config, stages: Sequence[stage_plan.Stage]) -> Retention:
+    """Builds the retention policy of a run.
+
+    Args:
+      config: the completed config.
+      stages: stages of the run.
 
     Raises:
-      ValueError: on a keep_best that no measure can give.
+      FieldError: if config.keep_best is malformed, or the run has no metrics for it.
     """
     every = config.keep_every_kimg
     return Retention(
@@ -107,14 +125,14 @@ def of_config(config: Config, stages: Sequence[stage_plan.Stage]) -> Retention:
     )
 
 
-class Policy:
-    """The rule in the form that Orbax asks."""
+class OrbaxPolicy:
+    """Adapts a `Retention` to the interface of Orbax."""
 
-    def __init__(self, rule: Retention, measured: Mapping[int, Mapping[str, float]]):
-        self._rule, self._measured = rule, measured
+    def __init__(self, retention: Retention, measured: Mapping[int, Mapping[str, float]]) -> None:
+        self._retention, self._measured = retention, measured
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """For each checkpoint, which has a `step`, whether it stays."""
+        """Returns for each checkpoint, which has a `step`, whether it is kept."""
         steps = [checkpoint.step for checkpoint in checkpoints]
-        kept = self._rule.kept(sorted(steps), self._measured)
+        kept = self._retention.kept(sorted(steps), self._measured)
         return [step in kept for step in steps]

@@ -1,10 +1,11 @@
 """Checkpoints: the train state on disk, through Orbax.
 
-A checkpoint holds `train` (the state but for the average), `ema` (the generator's average: with the config, all that
-tools need), `config`, and `manifest` (checksums of all arrays, and what was measured). States are stored as nested
-dicts of arrays, so that a checkpoint does not depend on the Python classes of the day.
+A checkpoint holds four items: `train` (the state without the average), `ema` (the generator's average: with the config,
+all that tools need), `config`, and `manifest` (checksums of all arrays, and the measured values of metrics). States are
+stored as nested dicts of arrays, so that a checkpoint does not depend on Python classes.
 """
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -22,70 +23,67 @@ from flax import serialization, traverse_util
 from flaxgan.config import Config, from_json, to_json
 from flaxgan.train.checkpoints import integrity, manifest, older
 from flaxgan.train.checkpoints.integrity import DamagedError
-from flaxgan.train.checkpoints.retention import Policy, Retention
+from flaxgan.train.checkpoints.quiet import quiet, stay_quiet
+from flaxgan.train.checkpoints.retention import OrbaxPolicy, Retention
 from flaxgan.train.distributed import multihost
 from flaxgan.train.step.state import NO_REGULARIZER_STATE, RegularizerState, TrainState
 
 Arrays = dict[str, Any]
 """A nested dict of arrays."""
 
+WRITES_END_SECONDS = 900.0
+"""Time by which threads of Orbax that wait for a failed write have ended."""
+
 
 class SaveError(OSError):
-    """A checkpoint or another file of a run that could not be written; the checkpoints before are as they were."""
+    """A checkpoint or another file of a run that could not be written; earlier checkpoints are unchanged."""
 
 
 class Checkpoints:
     """The checkpoints of one run."""
 
-    def __init__(self, folder: epath.PathLike, *, keep: int | Retention):
-        """Opens the folder, which is made if it is missing.
+    def __init__(self, folder: epath.PathLike, *, keep: int | Retention) -> None:
+        """Opens a folder of checkpoints and creates it if it is missing.
 
         Args:
-          folder: of the checkpoints, one folder a step in it.
-          keep: which checkpoints stay when another one is saved: so many of the latest, or a whole rule.
+          folder: the folder, which holds one folder for each step.
+          keep: retention policy, or the number of latest checkpoints to keep.
 
         Raises:
-          ValueError: if it is no folder, cannot be made, or holds a file that Orbax cannot bear.
+          ValueError: if the path is not a folder, the folder cannot be created, or Orbax cannot read a file in it.
         """
-        integrity.silence_echoes()
         self._folder = epath.Path(folder)
         self._measured: dict[int, dict[str, float]] = {}
         self._saving: int | None = None
-        self._rule = keep if isinstance(keep, Retention) else Retention(keep)
-        options = ocp.CheckpointManagerOptions(preservation_policy=Policy(self._rule, self._measured), create=True)
-        try:
-            self._manager = ocp.CheckpointManager(
-                self._folder.absolute(), options=options, handler_registry=manifest.handlers()
-            )
-        except OSError as error:
-            raise ValueError(
-                f"{folder}: {error.strerror or error}, allowed: a folder that can be written to"
-            ) from error
-        except Exception as error:  # It reads a file of each checkpoint, and of a damaged one raises anything.
-            files = self._folder / "*" / "_CHECKPOINT_METADATA"
-            advice = "They say when checkpoints were saved; a damaged one can be deleted"
-            raise DamagedError(f"{files}: one is damaged: {integrity.cause(error).rstrip('.')}. {advice}") from error
-        for step in self.steps() if self._rule.best else ():
-            self._measured[step] = _measured(self._folder / str(step))
+        self._retention = keep if isinstance(keep, Retention) else Retention(keep)
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(quiet())
+            self._manager = _open_manager(self._folder, OrbaxPolicy(self._retention, self._measured))
+            self._opened = opened.pop_all()
+        for step in self.steps() if self._retention.best else ():
+            self._measured[step] = manifest.read_measured(self._folder / str(step))
 
     def steps(self) -> list[int]:
-        """The steps of all complete checkpoints, rising."""
+        """Returns the steps of all complete checkpoints in ascending order."""
         return sorted(self._manager.all_steps())
 
     def latest_step(self) -> int | None:
-        """The step of the latest complete checkpoint, or None."""
+        """Returns the step of the latest complete checkpoint, or None."""
         return self._manager.latest_step()
 
     def save(self, state: TrainState, config: Config, measured: Mapping[str, float] | None = None) -> None:
-        """Starts to save; training goes on while files are written.
+        """Starts to save a checkpoint in the background.
+
+        Blocks until the previous checkpoint is written and all arrays are copied to the host. After that, training may
+        donate the buffers of the state.
 
         Args:
           state: the train state.
-          config: of the run.
-          measured: what was measured of it, by which the best checkpoint is kept.
+          config: the config of the run.
+          measured: values of metrics by name, from which the best checkpoint is chosen.
 
         Raises:
-          SaveError: if this or the checkpoint before it cannot be written.
+          SaveError: if this or the previous checkpoint cannot be written.
         """
         arrays = older.saved_part(serialization.to_state_dict(state))
         step = int(state.step)
@@ -111,17 +109,17 @@ class Checkpoints:
         initial: RegularizerState = NO_REGULARIZER_STATE,
         say: Callable[[str], None] = lambda line: None,
     ) -> TrainState:
-        """The state saved at a step.
+        """Restores the state saved at a step.
 
         Args:
-          step: a step that was saved.
-          target: a state of the shapes and shardings wanted; ShapeDtypeStruct leaves will do.
-          initial: initial values of the regularizers' own state, for a checkpoint that was saved before there was one.
-          say: receives a line if such values are taken.
+          step: the step of a checkpoint.
+          target: a state with the wanted shapes and shardings, whose leaves may be ShapeDtypeStructs.
+          initial: initial values of the regularizers' own state, for checkpoints that do not hold it.
+          say: receives one line if initial values are used.
 
         Raises:
-          ValueError: if the checkpoint's arrays are not those of the target; it names the first that differs.
-          DamagedError: if the checkpoint is not as it was saved; it names the file or the array.
+          ValueError: if the names or shapes of the arrays differ from the target's; the message names the first.
+          DamagedError: if the checkpoint is damaged; the message names the file or the array.
         """
         folder = self._folder / str(step)
         wanted = jax.tree.map(_abstract, serialization.to_state_dict(target))
@@ -133,15 +131,16 @@ class Checkpoints:
         with integrity.naming_damage(folder):
             found = self._manager.restore(step, args=items)
         arrays = {**found["train"], "ema": found["ema"]}
-        integrity.check_checksums(folder, arrays, _manifest(folder)["checksums"])
+        integrity.check_checksums(folder, arrays, manifest.read(folder)["checksums"])
         arrays, absent = older.completed(arrays, wanted, initial)
         if absent:
             say(f"the checkpoint holds no {', '.join(absent)}: each begins at its initial value")
         return serialization.from_state_dict(target, arrays)
 
     def set_aside_after(self, step: int, folder: epath.Path) -> list[int]:
-        """Moves the checkpoints after a step to another folder; returns their steps."""
-        later = [other for other in reversed(self.steps()) if other > step]  # The last first: the rest is in order.
+        """Moves the checkpoints after a step to another folder and returns their steps."""
+        # The latest first: if the program is killed in between, the remaining ones are still without gaps.
+        later = [other for other in reversed(self.steps()) if other > step]
         if later and jax.process_index() == 0:
             folder.mkdir(parents=True, exist_ok=True)
             for other in later:
@@ -151,23 +150,23 @@ class Checkpoints:
         return sorted(later)
 
     def prune(self) -> None:
-        """Deletes what the rule does not keep, as another save would: the rule may have become a smaller one."""
-        kept = self._rule.kept(self.steps(), self._measured)
-        for step in sorted(set(self.steps()) - kept):  # In one order in all processes.
+        """Deletes the checkpoints that a changed retention policy no longer keeps, without waiting for a save."""
+        kept = self._retention.kept(self.steps(), self._measured)
+        for step in sorted(set(self.steps()) - kept):  # All processes delete in the same order.
             self._manager.delete(step)
 
     def last_good(self) -> str:
-        """Which checkpoint there is to continue from, in words."""
+        """Describes the checkpoint from which the run can continue."""
         left = steps(self._folder)
         return f"the last good checkpoint is that of step {left[-1]}" if left else "there is no checkpoint yet"
 
     def check(self) -> None:
-        """Raises a SaveError if what was saved last could not be written; waits for nothing."""
+        """Raises a SaveError if the last checkpoint could not be written; does not block."""
         if self._saving is not None and not self._manager.is_saving_in_progress():
             self.wait()
 
     def wait(self) -> None:
-        """Waits until everything is on disk.
+        """Blocks until the last checkpoint is complete on disk.
 
         Raises:
           SaveError: if it could not be written.
@@ -177,9 +176,9 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits until everything is on disk, and ends; see `wait`."""
+        """Waits as `wait` does and releases all resources."""
         step, self._saving = self._saving, None
-        with self._explaining(step):
+        with self._opened, self._explaining(step):
             self._manager.close()
 
     @contextmanager
@@ -187,15 +186,31 @@ class Checkpoints:
         try:
             yield
         except Exception as error:
+            stay_quiet(WRITES_END_SECONDS)
             problem = f"{self._folder}: step {step} cannot be saved: {integrity.cause(error)}"
             raise SaveError(f"{problem}; {self.last_good()}") from error
 
 
+def _open_manager(folder: epath.Path, policy: OrbaxPolicy) -> ocp.CheckpointManager:
+    options = ocp.CheckpointManagerOptions(preservation_policy=policy, create=True)
+    try:
+        return ocp.CheckpointManager(folder.absolute(), options=options, handler_registry=manifest.handlers())
+    except OSError as error:
+        raise ValueError(f"{folder}: {error.strerror or error}, allowed: a folder that can be written to") from error
+    except Exception as error:  # Orbax reads one file of each checkpoint, and a damaged one raises any exception.
+        files = folder / "*" / "_CHECKPOINT_METADATA"
+        advice = "They say when checkpoints were saved; a damaged one can be deleted"
+        raise DamagedError(f"{files}: one is damaged: {integrity.cause(error).rstrip('.')}. {advice}") from error
+
+
 def locate(path: epath.PathLike) -> epath.Path:
-    """The checkpoint folder that a run folder, a checkpoints/ folder or a checkpoint folder stands for.
+    """Returns the folder of a checkpoint.
+
+    Args:
+      path: a run folder or its folder checkpoints/, which stand for their latest checkpoint, or a checkpoint.
 
     Raises:
-      ValueError: if there is none.
+      ValueError: if there is no checkpoint.
     """
     path = epath.Path(path)
     if not path.exists():
@@ -210,7 +225,7 @@ def locate(path: epath.PathLike) -> epath.Path:
 
 
 def steps(folder: epath.Path) -> list[int]:
-    """The steps whose checkpoints a folder holds, rising."""
+    """Returns the steps of the checkpoints in a folder in ascending order."""
     if not folder.is_dir():
         return []
     names = [child.name for child in folder.iterdir() if child.is_dir()]
@@ -218,7 +233,7 @@ def steps(folder: epath.Path) -> list[int]:
 
 
 def exists(path: epath.PathLike) -> bool:
-    """Whether `locate` finds a checkpoint."""
+    """Returns whether `locate` finds a checkpoint."""
     try:
         locate(path)
     except ValueError:
@@ -227,31 +242,31 @@ def exists(path: epath.PathLike) -> bool:
 
 
 def read_config(folder: epath.Path) -> Config:
-    """The config of the run that a checkpoint belongs to."""
+    """Reads the config of the run from its checkpoint."""
     _require_complete(folder, (folder / "config").exists())
     with integrity.naming_damage(folder):
-        return from_json(json.dumps(_read_json(folder, "config")))
+        return from_json((folder / "config" / "metadata").read_text())
 
 
 def read_average(folder: epath.Path) -> Arrays:
-    """The generator's average of a checkpoint: {"params": ..., "variables": ...} as arrays on this host."""
+    """Reads the generator's average from a checkpoint: {"params": ..., "variables": ...}, arrays on one device."""
     return _read(folder, "ema")["ema"]
 
 
 def read_all(folder: epath.Path) -> Arrays:
-    """Every array of a checkpoint."""
+    """Reads every array of a checkpoint."""
     found = _read(folder, "train", "ema")
     return {**found["train"], "ema": found["ema"]}
 
 
 def read_shapes(folder: epath.Path) -> Arrays:
-    """The shape and dtype of every array of a checkpoint, without reading the arrays."""
+    """Reads the shape and dtype of every array of a checkpoint, without the arrays."""
     metadata = _metadata(folder)
     return {**metadata["train"], "ema": metadata["ema"]}
 
 
 def digest(arrays: Arrays) -> str:
-    """sha256 over the paths, dtypes, shapes and bytes of all arrays, in the order of their paths."""
+    """Computes the sha256 of the paths, dtypes, shapes and bytes of all arrays, in the order of their paths."""
     total = hashlib.sha256()
     for path, array in sorted(traverse_util.flatten_dict(arrays, sep="/").items()):
         array = np.asarray(array)
@@ -271,7 +286,7 @@ def _reader() -> ocp.Checkpointer:
 
 
 def _read(folder: epath.Path, *items: str) -> dict[str, Arrays]:
-    """Items of a checkpoint on this host's first device, whatever devices they were saved from."""
+    """Reads items of a checkpoint to the first local device, whatever devices they were saved from."""
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     place = lambda found: jax.ShapeDtypeStruct(found.shape, found.dtype, sharding=sharding)
     metadata = _metadata(folder)
@@ -279,7 +294,7 @@ def _read(folder: epath.Path, *items: str) -> dict[str, Arrays]:
     with integrity.naming_damage(folder), _reader() as reader:
         found = dict(reader.restore(folder.absolute(), args=ocp.args.Composite(**targets)))
     arrays = {name: found[name] for name in items if name != "train"} | found.get("train", {})
-    integrity.check_checksums(folder, arrays, _manifest(folder)["checksums"])
+    integrity.check_checksums(folder, arrays, manifest.read(folder)["checksums"])
     return found
 
 
@@ -291,38 +306,13 @@ def _metadata(folder: epath.Path) -> dict[str, Arrays]:
     return found
 
 
-def _manifest(folder: epath.Path) -> dict[str, dict[str, Any]]:
-    """What is known of a checkpoint beside its arrays; nothing of one that an older version has saved."""
-    if not (folder / "manifest").exists():
-        return {"checksums": {}, "measured": {}}
-    with integrity.naming_damage(folder):
-        found = _read_json(folder, "manifest")
-    sections = [found.get(name) for name in ("checksums", "measured")] if isinstance(found, dict) else [None]
-    if not all(isinstance(section, dict) for section in sections):
-        raise DamagedError(f"{folder / 'manifest' / 'metadata'}: damaged: it holds no checksums of the arrays")
-    return found
-
-
-def _measured(folder: epath.Path) -> dict[str, float]:
-    """What was measured of a checkpoint. One that is damaged is not the best one."""
-    try:
-        return {name: float(value) for name, value in _manifest(folder)["measured"].items()}
-    except (ValueError, TypeError):
-        return {}
-
-
-def _read_json(folder: epath.Path, item: str) -> Any:
-    with _reader() as reader:
-        return reader.restore(folder.absolute(), args=ocp.args.Composite(**{item: ocp.args.JsonRestore()}))[item]
-
-
 def _require_complete(folder: epath.Path, is_complete: bool) -> None:
     if not is_complete:
         raise DamagedError(f"{folder}: not a checkpoint, or not a complete one; allowed: one that a run has saved")
 
 
 def _free_name(path: epath.Path) -> epath.Path:
-    """The path, or if that exists, the same with a number."""
+    """Returns the path, with a number appended if it exists."""
     names = itertools.chain([path], (path.with_name(f"{path.name}-{number}") for number in itertools.count(2)))
     return next(name for name in names if not name.exists())
 

@@ -1,4 +1,4 @@
-"""Transfer learning: starting from the networks of another run, as far as they fit."""
+"""Transfer learning: initialization from the networks of another run, where names and shapes match."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -9,21 +9,22 @@ import numpy as np
 from etils import epath
 from flax import serialization, traverse_util
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.train.checkpoints import store
 from flaxgan.train.step.state import TrainState
 
 PARTS = ("g/params", "g/variables", "d/params", "d/variables", "ema/params", "ema/variables")
-"""What is taken over of a train state."""
+"""Parts of the train state that are loaded from the other run."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What becomes of each array, by name.
+    """Outcome for each array, by the array's name.
 
     Attributes:
-      loaded: taken from the other run.
-      skipped: in the other run only, or of another shape there, with the reason.
-      initialized: not found in the other run, or skipped: as freshly initialized.
+      loaded: arrays loaded from the other run.
+      skipped: arrays of the other run that have no counterpart of the same shape in this run, with the reason.
+      initialized: arrays of this run that were not loaded, and keep their initial values.
     """
 
     loaded: list[str]
@@ -31,7 +32,7 @@ class Report:
     initialized: list[str]
 
     def lines(self) -> Iterator[str]:
-        """The report for a person to read."""
+        """Yields the report as lines of text."""
         yield f"{len(self.loaded)} arrays loaded, {len(self.skipped)} skipped, {len(self.initialized)} new"
         for part in PARTS:
             loaded, new = (sum(_is_in(part, name) for name in names) for names in (self.loaded, self.initialized))
@@ -42,17 +43,20 @@ class Report:
 
 
 def load_networks(state: TrainState, path: epath.PathLike) -> tuple[TrainState, Report]:
-    """The state with the networks of another run: generator, discriminator, average, and their variables.
+    """Loads the networks of another run: generator, discriminator, average, and their variables.
 
-    Arrays are matched by name and shape; the optimizers, the counters, the path length mean and the augmentation start
-    anew, as in the official code's transfer learning.
+    Arrays are matched by name and shape. The optimizers, the counters, the state of regularizers and the augmentation
+    controller keep their initial values, as in the official code's transfer learning.
 
     Args:
-      state: a fresh state of the new run.
+      state: the initial state of the new run.
       path: a run folder or checkpoint, as training or `flaxgan import-pkl` writes it.
 
+    Returns:
+      (state with the loaded arrays, report).
+
     Raises:
-      ValueError: if there is no checkpoint, or nothing in it fits.
+      ValueError: if there is no checkpoint, or no parameter of it matches.
     """
     report = check(state, path)
     found = _networks(store.read_all(store.locate(path)))
@@ -63,14 +67,14 @@ def load_networks(state: TrainState, path: epath.PathLike) -> tuple[TrainState, 
 
 
 def check(state: TrainState, path: epath.PathLike) -> Report:
-    """What `load_networks` does, from shapes alone.
+    """Reports from shapes alone what `load_networks` would do.
 
     Args:
-      state: a state of the new run; ShapeDtypeStruct leaves will do.
+      state: a state of the new run, whose leaves may be ShapeDtypeStructs.
       path: see `load_networks`.
 
     Raises:
-      ValueError: if there is no checkpoint, or nothing in it fits.
+      ValueError: if there is no checkpoint, or no parameter of it matches.
     """
     try:
         folder = store.locate(path)
@@ -79,13 +83,13 @@ def check(state: TrainState, path: epath.PathLike) -> Report:
         raise ValueError(f"config.init_from: {error}") from None
     report = _compare(_networks(serialization.to_state_dict(state)), found)
     if not any("/params/" in name for name in report.loaded):
-        allowed = "a run of which at least one parameter has the name and shape of one of this run"
-        raise ValueError(f"config.init_from: found {folder}, allowed: {allowed}")
+        allowed = "a run in which at least one parameter has the name and shape of a parameter of this run"
+        raise FieldError("config.init_from", Words(folder), allowed)
     return report
 
 
 def _networks(tree: dict[str, Any]) -> dict[str, Any]:
-    """The arrays of the networks by full name, without optimizers and counters."""
+    """Returns the arrays of the networks by their paths, without optimizers and counters."""
     flat = traverse_util.flatten_dict(tree, sep="/")
     return {name: array for name, array in flat.items() if any(_is_in(part, name) for part in PARTS)}
 

@@ -1,4 +1,4 @@
-"""The device mesh, and how arrays are laid out over it."""
+"""The device mesh, and the layouts of arrays over it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,25 +8,26 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
 def data_mesh() -> Mesh:
-    """All devices of all hosts in one axis, "data"."""
+    """Returns the mesh of all devices of all hosts, with one axis "data"."""
     return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The train state's layout: a whole copy on each device."""
+    """Returns the layout of the train state: one copy on each device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def batched(mesh: Mesh) -> NamedSharding:
-    """A batch's layout: its first axis split over the devices."""
+    """Returns the layout of a batch: its first axis is split over the devices."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
 def constrain_batch(mesh: Mesh) -> Callable[[Any], Any]:
-    """A function that lays every [images, ...] array of a tree over the devices, inside jit.
+    """Returns a function that constrains every [images, ...] array of a tree to the layout of a batch, inside jit.
 
-    Without it the compiler may compute whatever does not depend on the real batch, such as generated images, on every
-    device. Arrays whose first axis the devices do not divide, and keys, are left to the compiler.
+    Without the constraint the compiler may compute everything that does not depend on the real batch, such as generated
+    images, on every device. The layout of scalars, and of arrays whose first axis the number of devices does not
+    divide, is left to the compiler.
     """
 
     def constrain(x: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
-"""Runs on several hosts: one process each, joined before anything else happens.
+"""Training on several hosts, with one process on each.
 
-Every process runs the same program on the same config and draws its own rows of each global batch. What has to be equal
-everywhere is compared, and a stop that one host is asked for is agreed on.
+Every process runs the same program on the same config and reads its own rows of each global batch. The processes join
+before anything else happens. They compare what must be equal in all of them, and agree on when to stop.
 """
 
 import glob
@@ -15,19 +15,20 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from flaxgan.errors import FieldError, Words
+
 STEPS_BETWEEN_AGREEMENTS = 10
-"""Steps between two questions whether any host was asked to stop; each costs the slowest host a wait."""
+"""Steps between two agreements on whether to stop; each agreement waits for the slowest host."""
 
 VARIABLES = {
     "coordinator": "JAX_COORDINATOR_ADDRESS",
     "num_processes": "JAX_NUM_PROCESSES",
     "process_id": "JAX_PROCESS_ID",
 }
-"""Environment variables that stand for the options of the same name."""
+"""Environment variables that replace the options of the same name."""
 
 LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-"""Variables in which a launcher says how many processes it has started; JAX finds out the rest."""
-
+"""Variables in which a launcher gives the number of processes it has started; JAX detects the rest."""
 
 _TEXT_BYTES = 2000
 
@@ -35,12 +36,12 @@ T = TypeVar("T")
 
 
 class Cluster(NamedTuple):
-    """Where the processes of a run meet; all None for a run of one process, or one that its launcher describes.
+    """Description of the processes; all None for a single process, or if a launcher describes them.
 
     Attributes:
       coordinator: HOST:PORT of process 0.
-      num_processes: how many there are.
-      process_id: which one this is, from 0.
+      num_processes: number of processes.
+      process_id: index of this process, from 0.
     """
 
     coordinator: str | None = None
@@ -49,27 +50,31 @@ class Cluster(NamedTuple):
 
 
 def start(given: Cluster) -> None:
-    """Joins the processes of a run, if there are several. To be called before JAX has touched a device.
+    """Joins the processes, if there are several. Must be called before JAX has initialized a device.
 
     Args:
-      given: from the command line. What it leaves out comes from the environment; without either, SLURM, Open MPI and
-        Cloud TPU say it themselves.
+      given: the options of the command line. Missing ones are taken from the environment. Without either, SLURM, Open
+        MPI and Cloud TPU describe the processes.
 
     Raises:
-      ValueError: if only a part is given, or it makes no sense.
+      FieldError: if only some of the options are given, or a value is invalid.
     """
     cluster = _complete(given)
-    if cluster.coordinator is not None:
+    if cluster is not None:
         jax.distributed.initialize(*cluster)
     elif _launched_with_others() or _is_cloud_tpu():
         jax.distributed.initialize()
 
 
-def require_same(what: str, text: str) -> None:
-    """Refuses to go on unless a text is the same in all processes.
+def require_same(name: str, text: str) -> None:
+    """Checks that a text is the same in all processes.
+
+    Args:
+      name: name of the text in the error.
+      text: the text of this process.
 
     Raises:
-      ValueError: in every process, naming `what`.
+      FieldError: in every process, if the texts differ.
     """
     if jax.process_count() == 1:
         return
@@ -77,38 +82,40 @@ def require_same(what: str, text: str) -> None:
     everyones = multihost_utils.process_allgather(own)
     others = [process for process, digest in enumerate(everyones) if not np.array_equal(digest, everyones[0])]
     if others:
-        raise ValueError(
-            f"{what}: found another one in process {others[0]} than in process 0, allowed: the same in all"
-        )
+        found = Words(f"another one in process {others[0]} than in process 0")
+        raise FieldError(name, found, "the same in all")
 
 
-def all_or_none(work: Callable[[], T]) -> T:
-    """What some work gives that every process does by itself, once it has been done in all of them.
+def on_all_hosts(work: Callable[[], T]) -> T:
+    """Calls a function in every process, and raises in all of them if it fails in one.
 
-    Without this a process that fails would leave the others waiting for it.
+    Without this, the other processes would wait for the failed one.
+
+    Args:
+      work: the function, which must not communicate with other processes.
+
+    Returns:
+      The result of this process.
 
     Raises:
-      Exception: what the work raises here.
-      ValueError: what it has raised in another process, as text.
+      Exception: the exception of this process.
+      ValueError: the message of another process's exception.
     """
     if jax.process_count() == 1:
         return work()
-    result, error = None, None
     try:
         result = work()
-    except Exception as raised:
-        error = raised
-    problems = _everyones_text("" if error is None else f"{error}" or type(error).__name__)
-    if error is not None:
-        raise error
-    for process, problem in enumerate(problems):
+    except Exception as error:
+        _gather_texts(f"{error}" or type(error).__name__)
+        raise
+    for process, problem in enumerate(_gather_texts("")):
         if problem:
             raise ValueError(f"process {process}: {problem}")
     return result
 
 
-def _everyones_text(text: str) -> list[str]:
-    """The texts of all processes, cut where they are long."""
+def _gather_texts(text: str) -> list[str]:
+    """Returns the texts of all processes; long ones are truncated."""
     own = np.zeros(_TEXT_BYTES, np.uint8)
     data = text.encode(errors="backslashreplace")[:_TEXT_BYTES]
     own[: len(data)] = np.frombuffer(data, np.uint8)
@@ -116,27 +123,27 @@ def _everyones_text(text: str) -> list[str]:
 
 
 def wait_for_all(name: str) -> None:
-    """Waits until every process is here."""
+    """Waits until every process has called this function with the same name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 
 
 class Stop:
-    """Whether the run should stop: signals that arrived here, or at any other host.
+    """Collects requests to stop, which are signals to any process.
 
     Attributes:
       signals: the signals that this process has received.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.signals: list[int] = []
 
     def is_asked_of_one(self) -> bool:
-        """Whether to stop a run of one process, which has to agree with nobody."""
+        """Returns whether a run of a single process is asked to stop; several processes have to agree first."""
         return bool(self.signals) and jax.process_count() == 1
 
     def is_agreed(self, step: int) -> bool:
-        """Whether to stop before a step, the same answer in all processes, which must all ask."""
+        """Returns whether to stop before a step. All processes must call this, and all get the same answer."""
         if jax.process_count() == 1:
             return bool(self.signals)
         if step % STEPS_BETWEEN_AGREEMENTS:
@@ -144,34 +151,45 @@ class Stop:
         return bool(np.any(multihost_utils.process_allgather(np.array([bool(self.signals)]))))
 
 
-def _complete(given: Cluster) -> Cluster:
-    values = {field: _from_environment(field) if value is None else value for field, value in given._asdict().items()}
-    missing = [field for field, value in values.items() if value is None]
-    if len(missing) == len(values):
-        return Cluster()
-    if missing:
-        flag = f"--{missing[0].replace('_', '-')}"
-        allowed = (
-            f"all of --coordinator, --num-processes and --process-id (or {', '.join(VARIABLES.values())}), or none"
-        )
-        raise ValueError(f"{flag}: missing, allowed: {allowed}")
-    cluster = Cluster(**values)
-    host, _, port = cluster.coordinator.rpartition(":")
+def _complete(given: Cluster) -> tuple[str, int, int] | None:
+    """Returns the coordinator, the number of processes and the index of this one, or None if nothing is given."""
+    coordinator = given.coordinator
+    if coordinator is None:
+        coordinator = os.environ.get(VARIABLES["coordinator"]) or None
+    num_processes = _count("num_processes", given.num_processes)
+    process_id = _count("process_id", given.process_id)
+    if coordinator is None and num_processes is None and process_id is None:
+        return None
+    if coordinator is None:
+        raise _missing("--coordinator")
+    if num_processes is None:
+        raise _missing("--num-processes")
+    if process_id is None:
+        raise _missing("--process-id")
+    host, _, port = coordinator.rpartition(":")
     if not host or not port.isdigit():
-        raise ValueError(f"--coordinator: found {cluster.coordinator!r}, allowed: HOST:PORT of process 0")
-    if cluster.num_processes < 1:
-        raise ValueError(f"--num-processes: found {cluster.num_processes}, allowed: at least 1")
-    if not 0 <= cluster.process_id < cluster.num_processes:
-        raise ValueError(f"--process-id: found {cluster.process_id}, allowed: 0 to {cluster.num_processes - 1}")
-    return cluster
+        raise FieldError("--coordinator", coordinator, "HOST:PORT of process 0")
+    if num_processes < 1:
+        raise FieldError("--num-processes", num_processes, "at least 1")
+    if not 0 <= process_id < num_processes:
+        raise FieldError("--process-id", process_id, f"0 to {num_processes - 1}")
+    return coordinator, num_processes, process_id
 
 
-def _from_environment(field: str) -> str | int | None:
+def _missing(option: str) -> FieldError:
+    variables = ", ".join(VARIABLES.values())
+    return FieldError(
+        option, None, f"all of --coordinator, --num-processes and --process-id (or {variables}), or none of them"
+    )
+
+
+def _count(field: str, given: int | None) -> int | None:
+    """Returns a number of the command line, or else of the environment, or else None."""
     text = os.environ.get(VARIABLES[field])
-    if not text or field == "coordinator":
-        return text or None
+    if given is not None or not text:
+        return given
     if not text.isdigit():
-        raise ValueError(f"{VARIABLES[field]}: found {text!r}, allowed: a whole number")
+        raise FieldError(VARIABLES[field], text, "a whole number")
     return int(text)
 
 
@@ -180,7 +198,7 @@ def _launched_with_others() -> bool:
 
 
 def _is_cloud_tpu() -> bool:
-    """Whether this machine has a TPU that JAX can use; a single TPU host is a cluster of one."""
+    """Returns whether this machine has a TPU that JAX can use; a single TPU host is a cluster of one."""
     platforms = os.environ.get("JAX_PLATFORMS", "")
     has_chips = glob.glob("/dev/accel*") or glob.glob("/dev/vfio/[0-9]*")
     may_use = not platforms or "tpu" in platforms

@@ -1,4 +1,4 @@
-"""Images from the generator's average, and grids of them."""
+"""Sampling of images from the generator's average, and image grids."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -19,33 +19,37 @@ from flaxgan.train.step.state import Average
 from flaxgan.types import Gan
 
 MIN_CELL_PX = 64
-"""Smaller images are enlarged by a whole factor in grids, so that a person can see them."""
+"""Images in grids whose larger side is shorter are enlarged by an integer factor."""
 
 
 def sampler(
     gan: Gan, mesh: Mesh, options: Mapping[str, Any] | None = None, *, stage: int | None = None
 ) -> Callable[..., jax.Array]:
-    """The compiled function (average, z, labels, key, alpha) -> uint8 images [N, H, W, C] on every device.
+    """Returns a jitted function that samples images.
 
     Args:
       gan: the networks.
       mesh: the devices.
-      options: arguments of the generator's call, such as truncation_psi. By default a style-based generator uses its
-        constant noise, so that images change only where the weights or the latents do.
-      stage: of a growing network; its images are enlarged to the full size. alpha is the share of its newest block.
+      options: keywords of the generator's call, such as truncation_psi. By default a style-based generator uses its
+        constant noise, so that images change only if the weights or the latents do.
+      stage: stage of a growing network, whose images are enlarged to the full size; None for other networks.
+
+    Returns:
+      (average, z [N, Z], labels, key, alpha) -> images uint8 [N, H, W, C] on every device, where alpha [] is the share
+      of the newest block of a growing network. The function is traced once for each N.
     """
     options = options if options is not None else ({"noise_mode": "const"} if gan.has_style else {})
 
     def sample(average: Average, z: jax.Array, labels: jax.Array, key: jax.Array, alpha: jax.Array) -> jax.Array:
         z, labels = device_mesh.constrain_batch(mesh)((z, labels))
         growth = {} if stage is None else {"stage": stage, "alpha": alpha}
-        images = gan.generator.apply(
+        keywords: dict[str, Any] = {**options, **growth}
+        images: Any = gan.generator.apply(
             {"params": average.params, **average.variables},
             z,
             labels if gan.num_classes else None,
             rngs={"noise": key},
-            **options,
-            **growth,
+            **keywords,
         )
         return nearest_upsample(to_uint8(images), gan.image_shape[0] // images.shape[1])
 
@@ -61,18 +65,32 @@ def generate(
     batch_size: int,
     alpha: float = 1.0,
 ) -> np.ndarray:
-    """Images uint8 [N, H, W, C] for any number of latents, in batches of one size so that one program serves all."""
-    alpha = np.float32(alpha)
+    """Samples images for any number of latents.
+
+    All batches have the same size, so that the sampler is compiled once; the last one is padded.
+
+    Args:
+      sample: from `sampler`.
+      average: the generator's average.
+      z: latents [N, Z].
+      labels: int32 [N] or float32 [N, K].
+      batch_size: number of images in a batch.
+      alpha: share of the newest block of a growing network, 0 to 1.
+
+    Returns:
+      Images uint8 [N, H, W, C].
+    """
+    share = np.float32(alpha)
     images = []
     for start, stop in _spans(len(z), batch_size):
         pad = batch_size - (stop - start)
         batch = [np.concatenate([x[start:stop], np.repeat(x[:1], pad, axis=0)]) for x in (z, labels)]
-        images.append(np.asarray(sample(average, *batch, jax.random.key(start), alpha))[: stop - start])
+        images.append(np.asarray(sample(average, *batch, jax.random.key(start), share))[: stop - start])
     return np.concatenate(images)
 
 
 def grid_shape(image_shape: tuple[int, int, int], num_classes: int) -> tuple[int, int]:
-    """(rows, columns) of the sample grid: one column per class where that fits, and about a screen of images."""
+    """Returns (rows, columns) of the sample grid: about one screen, with one column per class if these fit."""
     height, width = (max(side, MIN_CELL_PX) for side in image_shape[:2])
     rows = int(np.clip(1080 // height, 4, 10))
     columns = num_classes if 1 < num_classes <= 32 else int(np.clip(1920 // width, 4, 32))
@@ -82,9 +100,17 @@ def grid_shape(image_shape: tuple[int, int, int], num_classes: int) -> tuple[int
 def grid_latents(
     gan: Gan, seed: int, rows: int, columns: int, *, vectors: LabelSampler | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fixed latents z [rows * columns, Z] and labels: column j shows class j modulo the number of classes.
+    """Draws the fixed latents and labels of the sample grid.
 
-    A sampler of label vectors draws a fixed one for each image instead.
+    Args:
+      gan: the networks.
+      seed: the seed of the run.
+      rows: number of rows.
+      columns: number of columns. Column j shows class j modulo the number of classes.
+      vectors: sampler of label vectors, which draws one for each image instead; None for classes.
+
+    Returns:
+      (z [rows * columns, Z], labels int32 [rows * columns] or float32 [rows * columns, K]).
     """
     key = prng.purpose_key(seed, "sample_grid")
     z = np.asarray(jax.random.normal(key, (rows * columns, gan.z_dim)))
@@ -97,7 +123,7 @@ def grid_latents(
 def metric_latents(
     gan: Gan, seed: int, num_images: int, *, vectors: LabelSampler | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fixed latents z [N, Z] for measures, and balanced labels [N], or vectors [N, K] from their sampler."""
+    """Draws fixed latents z [N, Z] for metrics, and balanced labels int32 [N] or label vectors float32 [N, K]."""
     z = np.asarray(jax.random.normal(prng.purpose_key(seed, "metrics"), (num_images, gan.z_dim)))
     if vectors is not None:
         return z, np.asarray(vectors(prng.purpose_key(seed, "metric_labels"), (num_images,)))
@@ -105,9 +131,10 @@ def metric_latents(
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
-    """Images uint8 [N, H, W, C] as one picture [H, W, C], row by row.
+    """Arranges images uint8 [N, H, W, C] row by row in one picture [H, W, C].
 
-    Small images are enlarged by a whole factor and set apart by a grey gap; larger ones touch, as in the official code.
+    Small images are enlarged by an integer factor and separated by a grey gap. Larger ones touch, as in the official
+    code.
     """
     zoom = max(1, -(-MIN_CELL_PX // max(images.shape[1:3])))
     gap = 2 if zoom > 1 else 0
@@ -126,7 +153,7 @@ def save_picture(path: epath.Path, image: np.ndarray) -> None:
 
 
 def to_picture(image: np.ndarray) -> Image.Image:
-    """A picture of uint8 [H, W, C]: grey, RGB or RGBA; of other channel counts the first three, or the first."""
+    """Converts uint8 [H, W, C] to a picture: grey, RGB or RGBA, from the first 1, 3 or 4 of the channels."""
     channels = image.shape[2]
     if channels in (1, 2):
         return Image.fromarray(image[:, :, 0])

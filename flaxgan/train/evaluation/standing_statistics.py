@@ -1,20 +1,23 @@
-"""Standing statistics: batch normalization at sampling with the moments of the very weights that are sampled from."""
+"""Standing statistics: batch normalization at sampling uses moments computed with the sampled weights."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from flaxgan import prng
+from flaxgan.errors import FieldError
 from flaxgan.nn.batch_moments import standing_statistics
 from flaxgan.train.step.random_inputs import LabelSampler
 from flaxgan.train.step.state import Average
 from flaxgan.types import Gan
 
 STATISTICS = "batch_stats"
+"""Collection of the statistics of batch normalization."""
 
 RecalibrateBatchStats = Callable[[Average], Average]
-"""The average with other statistics of batch normalization."""
+"""average -> the average with recalibrated statistics of batch normalization."""
 
 
 def batch_stats_recalibrator(
@@ -25,20 +28,23 @@ def batch_stats_recalibrator(
     vectors: LabelSampler | None = None,
     field: str = "num_batches",
 ) -> RecalibrateBatchStats:
-    """A function that takes the statistics of batch normalization anew, a pure function of the average.
+    """Returns a function that recalibrates the statistics of batch normalization.
+
+    The result is a pure function of the average: its random latents are fixed.
 
     Args:
       gan: the networks.
-      num_batches: batches of random latents, and labels of all classes alike, whose moments are averaged. 0 leaves the
-        running statistics.
-      batch_size: images in each of them.
-      vectors: sampler of labels where they are vectors.
-      field: what an error calls num_batches.
+      num_batches: number of batches of random latents, with labels drawn uniformly from all classes, whose moments are
+        averaged. 0 keeps the running statistics.
+      batch_size: number of images in each batch.
+      vectors: sampler of label vectors; None for classes.
+      field: name of num_batches in an error.
 
     Raises:
-      ValueError: if the generator has no statistics to take.
+      FieldError: if the generator has no batch normalization.
 
-    Reference: Brock et al. 2019 (BigGAN), section 3 and appendix B.
+    References:
+      Brock et al. 2019 (BigGAN), section 3 and appendix B.
     """
     if not num_batches:
         return lambda average: average
@@ -50,7 +56,7 @@ def batch_stats_recalibrator(
         return jax.random.randint(key, (batch_size,), 0, gan.num_classes) if gan.num_classes else None
 
     @jax.jit
-    def moments(average: Average, key: jax.Array):
+    def moments(average: Average, key: jax.Array) -> Any:
         z_key, label_key, noise_key = jax.random.split(key, 3)
         _, new = gan.generator.apply(
             {"params": average.params, **average.variables},
@@ -75,5 +81,4 @@ def _require_statistics(gan: Gan, num_batches: int, field: str) -> None:
     keys = {"params": jax.random.key(0), "noise": jax.random.key(0)}
     variables = jax.eval_shape(lambda: gan.generator.init(keys, jnp.zeros((1, gan.z_dim)), labels))
     if STATISTICS not in variables:
-        allowed = "0, because this generator has no batch normalization"
-        raise ValueError(f"{field}: found {num_batches}, allowed: {allowed}")
+        raise FieldError(field, num_batches, "0, because this generator has no batch normalization")

@@ -1,9 +1,10 @@
-"""Ahead-of-time compilation of a step's programs, with what is compiled and how long it took said aloud."""
+"""Ahead-of-time compilation of the programs of a training step, with progress and compile times reported."""
 
 import dataclasses
 import pathlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from jax.sharding import Mesh
@@ -20,11 +21,11 @@ class Program:
 
     Attributes:
       name: the phase's name, or "advance".
-      interval: it runs at steps that this divides.
-      repeats: times that it runs in such a step, each time on a new batch.
-      run: the compiled function (state, all_finite, batch, repeat) -> (state, all_finite, scalars), see
-        `flaxgan.train.step.nan_guard`, or for "advance" (state, all_finite) -> state; it consumes the state.
-      seconds: compile time.
+      interval: the program runs at steps that are multiples of this.
+      repeats: number of runs in such a step, each on a new batch.
+      run: the compiled function, which donates the state: (state, all_finite, batch, repeat) -> (state, all_finite,
+        scalars), see `flaxgan.train.step.nan_guard`, or (state, all_finite) -> state for "advance".
+      seconds: compile time in seconds.
     """
 
     name: str
@@ -35,25 +36,25 @@ class Program:
 
 
 def use_cache() -> None:
-    """Turns on the persistent compilation cache, so that a repeated command starts at once.
+    """Turns on the persistent compilation cache, so that a repeated command starts without compilation.
 
-    It is kept in ~/.cache/flaxgan/jax, unless JAX_COMPILATION_CACHE_DIR names another folder.
+    The cache is in ~/.cache/flaxgan/jax, unless JAX_COMPILATION_CACHE_DIR names another folder.
     """
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         folder = pathlib.Path.home() / ".cache" / "flaxgan" / "jax"
         jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
 def abstract_state(setup: TrainingSetup, mesh: Mesh) -> state.TrainState:
-    """The train state's shapes and layout; nothing is allocated."""
+    """Returns the shapes and layout of the train state; allocates nothing."""
     own = setup.initial_regularizer_state
     make = lambda: state.init(setup.gan, setup.optimizers, seed=0, regularizers=own)
     place = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device_mesh.replicated(mesh))
     return jax.tree.map(place, jax.eval_shape(make))
 
 
-def abstract_batch(setup: TrainingSetup, mesh: Mesh) -> phases.Batch:
-    """A global batch's shapes and layout."""
+def abstract_batch(setup: TrainingSetup, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shapes and layout of a global batch."""
     num_images, sharding = setup.stage.batch_size, device_mesh.batched(mesh)
     return {
         "images": jax.ShapeDtypeStruct((num_images, *setup.gan.image_shape), "uint8", sharding=sharding),
@@ -63,7 +64,7 @@ def abstract_batch(setup: TrainingSetup, mesh: Mesh) -> phases.Batch:
 
 
 def init_state(setup: TrainingSetup, mesh: Mesh) -> state.TrainState:
-    """The state before the first step, on every device."""
+    """Returns the state before the first step, replicated on every device."""
     config, own = setup.config, setup.initial_regularizer_state
     make = lambda: state.init(
         setup.gan, setup.optimizers, seed=config.seed, augment_p=config.augment.p, regularizers=own
@@ -72,9 +73,13 @@ def init_state(setup: TrainingSetup, mesh: Mesh) -> state.TrainState:
 
 
 def restart_optimizers(setup: TrainingSetup, mesh: Mesh, of: state.TrainState) -> state.TrainState:
-    """The state with optimizers that have seen nothing yet, as a new stage of growing starts (PGGAN, appendix A)."""
+    """Returns the state with reinitialized optimizers, with which a new stage of growing starts.
 
-    def restart(of: state.TrainState) -> state.TrainState:
+    References:
+      Karras et al. 2018 (PGGAN), appendix A.
+    """
+
+    def restart(of: Any) -> Any:
         g, d = (
             network.replace(opt_state=optimizer.init(network.params))
             for network, optimizer in zip((of.g, of.d), setup.optimizers)
@@ -85,20 +90,23 @@ def restart_optimizers(setup: TrainingSetup, mesh: Mesh, of: state.TrainState) -
 
 
 def lower_all(
-    setup: TrainingSetup, mesh: Mesh, **lowering
+    setup: TrainingSetup, mesh: Mesh, **lowering: Any
 ) -> dict[tuple[str, int, int], Callable[[], jax.stages.Lowered]]:
-    """(name, interval, repeats) -> a function that traces and lowers the program, in the order of a step.
+    """Returns a function for each program of a step that traces and lowers it.
 
     Args:
-      setup: the run.
-      mesh: its devices.
-      **lowering: passed to `jax.stages.Traced.lower`, e.g. lowering_platforms=("tpu",).
+      setup: the setup of the stage.
+      mesh: the devices.
+      **lowering: keywords of `jax.stages.Traced.lower`, such as lowering_platforms=("tpu",).
+
+    Returns:
+      (name, interval, repeats) -> function, in the order of a step.
     """
     whole, batch = abstract_state(setup, mesh), abstract_batch(setup, mesh)
     copy = device_mesh.replicated(mesh)
     repeat, all_finite = (jax.ShapeDtypeStruct((), dtype, sharding=copy) for dtype in ("int32", "bool"))
 
-    def lower(function, *arguments, outputs):
+    def lower(function: Callable, *arguments: Any, outputs: Any) -> Callable[[], jax.stages.Lowered]:
         jitted = jax.jit(function, donate_argnums=0, out_shardings=outputs)
         return lambda: jitted.trace(*arguments).lower(**lowering)
 
@@ -112,7 +120,7 @@ def lower_all(
 
 
 def _advance(setup: TrainingSetup) -> Callable[[state.TrainState, jax.Array], state.TrainState]:
-    """The end of a step, which waits with everything else once something is not finite."""
+    """Returns the program of a step's end, which changes nothing once a value is non-finite."""
     program = finish_step.program(setup)
 
     def run(of: state.TrainState, all_finite: jax.Array) -> state.TrainState:
@@ -125,13 +133,13 @@ def _advance(setup: TrainingSetup) -> Callable[[state.TrainState, jax.Array], st
 def compile_all(
     setup: TrainingSetup, mesh: Mesh, *, say: Callable[[str], None], cancelled: Callable[[], bool] = lambda: False
 ) -> list[Program]:
-    """Compiles every program of a step of the setup's stage.
+    """Compiles every program of a training step.
 
     Args:
-      setup: the run.
-      mesh: its devices.
+      setup: the setup of the stage.
+      mesh: the devices.
       say: receives one line before and one after each compilation.
-      cancelled: asked meanwhile; once it says yes, nothing more is compiled.
+      cancelled: polled during compilation, which ends once it returns True.
 
     Raises:
       Cancelled: see `flaxgan.train.programs.interruptible`.

@@ -1,4 +1,4 @@
-"""What a run would be: parameters, devices, steps, and on request what its programs cost. Needs no data."""
+"""Dry run: prints parameters, devices, steps, and optionally the costs of compiled programs. Needs no data."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from flax import traverse_util
 
 from flaxgan.config import Config
+from flaxgan.errors import FieldError
 from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import compilation, preflight
 from flaxgan.train.step import binding, training_setup
@@ -17,12 +18,16 @@ from flaxgan.types import Gan
 def show(config: Config, *, compile_too: bool) -> None:
     """Prints the dry run of a completed config.
 
+    Args:
+      config: the completed config.
+      compile_too: whether to compile the programs and print their costs.
+
     Raises:
-      ValueError: on what can be seen to be wrong without data.
+      ValueError: if a mistake in the config can be found without data.
     """
     height_width = config.data.resolution_px
     if height_width is None:
-        raise ValueError("config.data.resolution: found None, allowed with --dry-run: a size, because no data are read")
+        raise FieldError("config.data.resolution", None, "a size with --dry-run, which reads no data")
     if compile_too:
         preflight.check_accelerator(config.accelerator)
     mesh = device_mesh.data_mesh()
@@ -38,10 +43,18 @@ def show(config: Config, *, compile_too: bool) -> None:
 
 
 def layers(module: Any, *inputs: Any) -> list[tuple[str, int, int, str]]:
-    """(path, parameters, other variables, output shape) of each layer that owns arrays; nothing is allocated."""
+    """Lists the layers that own arrays; allocates nothing.
+
+    Args:
+      module: a Linen module.
+      *inputs: arguments of its call, which may be ShapeDtypeStructs.
+
+    Returns:
+      (path, number of parameters, number of other variables, output shape) of each layer.
+    """
     order: list[tuple[str, ...]] = []
 
-    def init(key: jax.Array, *inputs: Any):
+    def init(key: jax.Array, *inputs: Any) -> Any:
         rngs = {"params": key, "noise": key}
         _, variables = module.init_with_output(rngs, *inputs, capture_intermediates=True, mutable=True)
         order.extend(traverse_util.flatten_dict(variables["params"]))  # jit would sort the names
@@ -54,7 +67,7 @@ def layers(module: Any, *inputs: Any) -> list[tuple[str, int, int, str]]:
         for path, array in traverse_util.flatten_dict(tree).items():
             at = 0 if collection == "params" else 1
             counts.setdefault(path[:-1], [0, 0])[at] += int(np.prod(array.shape))
-    return [("/".join(path), *numbers, _shape(outputs, path)) for path, numbers in counts.items()]
+    return [("/".join(path), params, others, _shape(outputs, path)) for path, (params, others) in counts.items()]
 
 
 def _shape(outputs: dict[tuple[str, ...], Any], path: tuple[str, ...]) -> str:
@@ -102,7 +115,8 @@ def _costs(programs: list[compilation.Program]) -> Iterator[str]:
     yield f"{'program':<16} {'every':>5} {'GFLOP':>10} {'arguments':>10} {'temporary':>10} {'compiled in':>11}"
     for program in programs:
         costs, memory = program.run.cost_analysis() or {}, program.run.memory_analysis()
-        sizes = [f"{size / 2**20:>6.0f} MiB" for size in (memory.argument_size_in_bytes, memory.temp_size_in_bytes)]
+        bytes_needed = (memory.argument_size_in_bytes, memory.temp_size_in_bytes) if memory else (0, 0)
+        sizes = [f"{size / 2**20:>6.0f} MiB" for size in bytes_needed]
         gflop = costs.get("flops", 0) / 1e9
         numbers = f"{program.interval:>5} {gflop:>10.2f} {sizes[0]:>10} {sizes[1]:>10} {program.seconds:>9.1f} s"
         yield f"{program.name:<16} {numbers}"

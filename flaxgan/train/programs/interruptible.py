@@ -1,4 +1,4 @@
-"""Long work that pays no heed to signals, such as compilation, done where it does not keep the program from ending."""
+"""Long work that ignores signals, such as compilation, on a thread that does not keep the program from exiting."""
 
 import os
 import sys
@@ -16,21 +16,25 @@ T = TypeVar("T")
 
 
 class Cancelled(Exception):
-    """Work whose result is not waited for any more."""
+    """Raised when the wait for a result is cancelled."""
 
 
 def run(work: Callable[[], T], *, cancelled: Callable[[], bool] = lambda: False) -> T:
-    """What some work gives, which is done in a thread of its own while this one waits and can be interrupted.
+    """Calls a function on another thread, and waits for it so that signals can interrupt the wait.
 
     Args:
-      work: what is done. It sees none of this thread's JAX contexts.
-      cancelled: asked all the time; once it says yes, the wait ends. The thread goes on, and `leave` ends it.
+      work: the function. JAX contexts of this thread do not apply to it.
+      cancelled: polled during the wait, which ends once it returns True. The thread continues until `leave` ends it.
+
+    Returns:
+      The result of the function.
 
     Raises:
-      Cancelled: if the wait was ended.
-      Exception: what the work raises.
+      Cancelled: if the wait was cancelled.
+      Exception: the exception of the function.
     """
-    results, errors = [], []
+    results: list[T] = []
+    errors: list[BaseException] = []
 
     def do() -> None:
         try:
@@ -50,10 +54,10 @@ def run(work: Callable[[], T], *, cancelled: Callable[[], bool] = lambda: False)
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the program.
+    """Exits the program.
 
-    It ends at once if work that nobody waits for is still being done, where leaving Python would crash; and after a
-    failure in a run of several processes, where it would wait for the others, which wait for this one.
+    It exits immediately in two cases. If a cancelled thread is still working, a regular exit of Python would crash.
+    After a failure in one of several processes, a regular exit would wait for the others, which wait for this one.
     """
     if any(thread.name == _NAME for thread in threading.enumerate()) or (code and jax.distributed.is_initialized()):
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Where numbers that are not finite come from: one phase done again, with everything that it computes looked at."""
+"""Finds the origin of non-finite values: repeats one phase and inspects everything that it computes."""
 
 import dataclasses
 import pathlib
@@ -26,19 +26,24 @@ PACKAGE = pathlib.Path(flaxgan.__file__).parent
 
 
 class Count(NamedTuple):
-    """How many numbers of an array are not finite, and how many it has."""
+    """Counts of an array.
+
+    Attributes:
+      bad: number of non-finite values.
+      size: number of all values.
+    """
 
     bad: int
     size: int
 
 
 class Watched(NamedTuple):
-    """What a phase computed.
+    """Results of a watched phase.
 
     Attributes:
-      scalars: its values, on the host.
-      outputs: of each call of a layer that is not finite, in the order of computation.
-      gradients: of each parameter whose gradient is not finite.
+      scalars: the scalars of the phase, on the host.
+      outputs: counts of each layer call with a non-finite output, in the order of computation.
+      gradients: counts of each parameter with a non-finite gradient.
     """
 
     scalars: dict[str, np.ndarray]
@@ -47,7 +52,7 @@ class Watched(NamedTuple):
 
 
 def not_finite(tree: Any) -> dict[str, Count]:
-    """The arrays of a tree that hold numbers that are not finite, by their path."""
+    """Returns the counts of the arrays of a tree that hold non-finite values, by their path."""
     flat = traverse_util.flatten_dict({"": to_state_dict(tree)}, sep="/")
     arrays = {name.removeprefix("/"): np.asarray(x) for name, x in flat.items()}
     floating = {name: x for name, x in arrays.items() if jnp.issubdtype(x.dtype, jnp.inexact)}
@@ -56,20 +61,20 @@ def not_finite(tree: Any) -> dict[str, Count]:
 
 
 def watch(setup: TrainingSetup, name: str, state: TrainState, reals: Reals, inputs: PhaseInputs) -> Watched:
-    """Does a phase with all layers and gradients watched.
+    """Runs a phase and counts non-finite values in the outputs of all layers and in all gradients.
 
     Args:
-      setup: of the stage.
-      name: of the phase.
-      state: before it.
-      reals: real images.
+      setup: the setup of the stage.
+      name: the name of the phase.
+      state: the state before the phase.
+      reals: the real images.
       inputs: the phase's random inputs.
     """
     outputs, gradients = _Counter(), _Counter()
     optimizers = Optimizers(*(_watched_optimizer(one, gradients) for one in setup.optimizers))
     update = phases.by_name(dataclasses.replace(setup, optimizers=optimizers), name).update
 
-    def watched(*arguments):
+    def watched(*arguments: Any) -> phases.Scalars:
         with nn.intercept_methods(_watch_calls(outputs)):
             return update(*arguments)[1]
 
@@ -79,9 +84,19 @@ def watch(setup: TrainingSetup, name: str, state: TrainState, reals: Reals, inpu
 
 
 def first_operation(setup: TrainingSetup, name: str, state: TrainState, reals: Reals, inputs: PhaseInputs) -> str:
-    """The first operation whose result is not finite, and the line of this package that it stands for; or "".
+    """Finds the first operation with a non-finite result.
 
-    The phase is done one operation at a time, which takes long.
+    Runs the phase one operation at a time, which is slow.
+
+    Args:
+      setup: the setup of the stage.
+      name: the name of the phase.
+      state: the state before the phase.
+      reals: the real images.
+      inputs: the phase's random inputs.
+
+    Returns:
+      A description of the operation and its line in this package, or "" if all results are finite.
     """
     update = phases.by_name(setup, name).update
     try:
@@ -95,14 +110,14 @@ def first_operation(setup: TrainingSetup, name: str, state: TrainState, reals: R
 
 
 class _Counter:
-    """Counts of numbers that are not finite, from inside a compiled program."""
+    """Counts non-finite values from inside a compiled program."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._names: list[str] = []
         self._counts: dict[int, Count] = {}
 
     def watch(self, name: str, x: jax.Array) -> None:
-        """To be called while tracing; `found` gives the arrays in the order of these calls."""
+        """Counts an array of the program. Must be called during tracing."""
         index = len(self._names)
         self._names.append(name)
         jax.debug.callback(lambda bad: self._add(index, Count(int(bad), x.size)), jnp.sum(~jnp.isfinite(x)))
@@ -112,7 +127,10 @@ class _Counter:
         self._counts[index] = Count(max(before.bad, count.bad), count.size)
 
     def found(self) -> dict[str, Count]:
-        """What is not finite, by name; where a name occurs more than once, its first."""
+        """Returns the counts of arrays with non-finite values by name, in the order of the calls of `watch`.
+
+        Of several arrays with one name the first counts.
+        """
         found: dict[str, Count] = {}
         for index, count in sorted(self._counts.items()):
             if count.bad:
@@ -121,7 +139,7 @@ class _Counter:
 
 
 def _watch_calls(counter: _Counter) -> Callable:
-    def intercept(call, arguments, keywords, context):
+    def intercept(call: Callable, arguments: Any, keywords: Any, context: nn.module.InterceptorContext) -> Any:
         output = call(*arguments, **keywords)
         if context.method_name not in ("setup", "__post_init__"):
             path = "/".join((type(_root(context.module)).__name__, *context.module.path))
@@ -141,7 +159,7 @@ def _root(module: nn.Module) -> nn.Module:
 
 
 def _watched_optimizer(optimizer: optax.GradientTransformation, counter: _Counter) -> optax.GradientTransformation:
-    def update(gradients, state, params=None):
+    def update(gradients: Any, state: Any, params: Any = None) -> Any:
         for name, gradient in traverse_util.flatten_dict(gradients, sep="/").items():
             counter.watch(name, gradient)
         return optimizer.update(gradients, state, params)
@@ -150,7 +168,7 @@ def _watched_optimizer(optimizer: optax.GradientTransformation, counter: _Counte
 
 
 def _place(error: BaseException) -> str:
-    """The innermost line of this package in the traceback of an error, or of the line that it was derived from."""
+    """Returns the innermost line of this package in the traceback of an error or of its cause."""
     own = pathlib.Path(__file__)
     for cause in (error.__cause__, error):
         frames = traceback.extract_tb(cause.__traceback__) if cause is not None else []

@@ -1,32 +1,40 @@
-"""Checks of a recipe against the devices and the networks, before minutes of compilation."""
+"""Checks of a recipe against the devices and the networks before compilation, which takes minutes."""
+
+from typing import Any
 
 import jax
 
 from flaxgan.config import Config
+from flaxgan.errors import FieldError, Words
 from flaxgan.train.step.training_setup import TrainingSetup
 
 
 def check_accelerator(wanted: str) -> None:
-    """Refuses to run on a device that the recipe is not meant for.
+    """Checks that the recipe is meant for the devices of this machine.
+
+    Args:
+      wanted: the field config.accelerator.
 
     Raises:
-      ValueError: naming the field, the devices found and what to do.
+      FieldError: if it is not; the message says what to do.
     """
     found = jax.default_backend()
     if wanted == "any" or found in wanted.split("_or_"):
         return
-    raise ValueError(
-        f"config.accelerator: this recipe asks for {wanted.replace('_or_', ' or ')}, found only {found} "
-        f"({jax.device_count()} device(s)). Install the matching extra (pip install 'flaxgan[cuda13]' or "
-        "'flaxgan[tpu]'), or run here all the same with --config.accelerator=any"
+    only = f"{found} ({jax.device_count()} device(s))"
+    raise FieldError(
+        "config.accelerator",
+        wanted,
+        f"'any', because this machine has only {only}. Install the matching extra (pip install 'flaxgan[cuda13]' or "
+        "'flaxgan[tpu]'), or run on this machine anyway with --config.accelerator=any",
     )
 
 
 def check_batch(setup: TrainingSetup) -> None:
-    """Refuses a batch that the devices, the hosts or the networks cannot split or take, in any stage of the run.
+    """Checks in all stages of the run that the devices can split the batch, and that the networks accept it.
 
     Raises:
-      ValueError: naming the field, what was found and what is allowed.
+      FieldError: if they do not.
     """
     config = setup.config
     _check_label_vectors(setup)
@@ -50,19 +58,16 @@ def _check_label_vectors(setup: TrainingSetup) -> None:
         try:
             jax.eval_shape(module.init, keys, jax.ShapeDtypeStruct((1, *shape), "float32"), labels)
         except ValueError as error:
-            raise ValueError(
-                f"config.data.labels: found 'vectors', which the {name} of network {setup.config.network['name']!r} "
-                f"refuses: {error}"
-            ) from error
+            network = setup.config.network["name"]
+            allowed = f"'classes', because the {name} of network {network!r} refuses vectors: {error}"
+            raise FieldError("config.data.labels", "vectors", allowed) from error
 
 
 def _check_divisible(field: str, found: int, rounds: int) -> None:
     devices = jax.device_count()
     if found % (devices * rounds):
-        raise ValueError(
-            f"config.{field}: found {found}, allowed: a multiple of {devices * rounds} "
-            f"({devices} device(s) x accumulation_rounds {rounds})"
-        )
+        allowed = f"a multiple of {devices * rounds} ({devices} device(s) x accumulation_rounds {rounds})"
+        raise FieldError(f"config.{field}", found, allowed)
 
 
 def _check_discriminator(field: str, setup: TrainingSetup) -> None:
@@ -71,10 +76,9 @@ def _check_discriminator(field: str, setup: TrainingSetup) -> None:
         try:
             _trace_discriminator(setup, num_images // rounds)
         except ValueError as error:
-            raise ValueError(
-                f"config.{field}: found {num_images} in {rounds} round(s), which the discriminator of network "
-                f"{setup.config.network['name']!r} refuses: {error}"
-            ) from error
+            network = setup.config.network["name"]
+            allowed = f"what the discriminator of network {network!r} accepts: {error}"
+            raise FieldError(f"config.{field}", Words(f"{num_images} in {rounds} round(s)"), allowed) from error
 
 
 def _check_shrink(config: Config, batch_size: int) -> None:
@@ -82,17 +86,15 @@ def _check_shrink(config: Config, batch_size: int) -> None:
     for name, settings in config.g_regularizers.items():
         shrink = settings["batch_shrink"]
         if per_round % shrink:
-            raise ValueError(
-                f"config.g_regularizers.{name}.batch_shrink: found {shrink}, allowed: a divisor of {per_round}, the "
-                "images of a round (batch_size / accumulation_rounds)"
-            )
+            allowed = f"a divisor of {per_round}, the images of a round (batch_size / accumulation_rounds)"
+            raise FieldError(f"config.g_regularizers.{name}.batch_shrink", shrink, allowed)
 
 
 def _trace_discriminator(setup: TrainingSetup, num_images: int) -> None:
-    """Traces D on abstract images: nothing is computed or allocated."""
+    """Traces D on abstract images; computes and allocates nothing."""
     gan, stage = setup.gan, setup.stage
     images = jax.ShapeDtypeStruct((num_images, *stage.image_shape), "float32")
     labels = setup.abstract_labels(num_images) if gan.num_classes else None
-    growth = {} if stage.network_stage is None else {"stage": stage.network_stage}
+    growth: dict[str, Any] = {} if stage.network_stage is None else {"stage": stage.network_stage}
     init = lambda key, images, labels: gan.discriminator.init(key, images, labels, **growth)
     jax.eval_shape(init, jax.random.key(0), images, labels)

@@ -1,4 +1,4 @@
-"""Whether the disk of a run folder has room for what the run is going to write."""
+"""Check of the disk space for the checkpoints of a run."""
 
 import math
 import os
@@ -7,41 +7,42 @@ import shutil
 import jax
 from etils import epath
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.train.checkpoints.retention import Retention
 from flaxgan.train.run import logs
 from flaxgan.train.step.state import TrainState
 
 
 def check(workdir: epath.Path, state: TrainState, retention: Retention) -> None:
-    """Refuses a disk without room for one checkpoint, and warns of one without room for all that are kept.
+    """Checks that the disk has room for one checkpoint, and warns if it has no room for all that are kept.
 
     Args:
-      workdir: the run folder, which need not exist; remote ones are not looked at.
-      state: shapes and dtypes.
-      retention: which checkpoints stay.
+      workdir: the run folder, which need not exist. Remote folders are not checked.
+      state: a state, whose leaves may be ShapeDtypeStructs.
+      retention: the retention policy.
 
     Raises:
-      ValueError: naming the space that is there and the space that is needed.
+      FieldError: if there is no room for one checkpoint.
     """
     if "://" in str(workdir):
         return
     size, free = checkpoint_bytes(state), _free_bytes(workdir)
     if free < size:
-        raise ValueError(
-            f"--workdir: found {_gib(free)} free where {workdir} lies, allowed: {_gib(size)} or more, for a checkpoint"
-        )
-    kept = retention.latest + (retention.best is not None) + 1  # One more while it is being saved.
+        found = Words(f"{_gib(free)} free on the disk of {workdir}")
+        raise FieldError("--workdir", found, f"{_gib(size)} or more, the size of a checkpoint")
+    kept = retention.latest + (retention.best is not None) + 1  # One more while a checkpoint is being saved.
     if free < kept * size and not (workdir / "checkpoints").exists():
-        logs.say(f"warning: {_gib(free)} free where {workdir} lies; {kept} checkpoints take up to {_gib(kept * size)}")
+        needed = _gib(kept * size)
+        logs.say(f"warning: {_gib(free)} free on the disk of {workdir}; {kept} checkpoints take up to {needed}")
 
 
 def checkpoint_bytes(state: TrainState) -> int:
-    """Size of a checkpoint's arrays; those that compress well take less on disk."""
+    """Returns the size of a checkpoint's arrays in bytes; arrays that compress well take less on disk."""
     return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
 
 
 def _free_bytes(path: epath.Path) -> float:
-    """Free space where a path is or will be made; inf where there is no such notion, as in /proc."""
+    """Returns the free bytes on the disk of a path, which need not exist; inf for file systems like /proc."""
     there = os.path.abspath(path)
     while not os.path.exists(there):
         there = os.path.dirname(there)

@@ -1,44 +1,48 @@
-"""What is kept of a step that made a number that is not finite, so that it can be done again and looked into.
+"""Saved failures: steps that have computed a non-finite value, with the data to repeat and analyze them.
 
-A failure is a folder of a run: `checkpoints/`, the state before the phase as a checkpoint like any other; `batch.npz`,
-the batch of the phase (real images, their labels and flips) and the labels of its generated images; and `failure.json`.
-All other draws follow from the seed, the step and the phase.
+A failure is a folder in the run folder. It holds `checkpoints/`, the state before the failed phase as a regular
+checkpoint; `batch.npz`, the batch of the phase (real images, their labels and flips) and the labels of its generated
+images; and `failure.json`. All other random inputs are functions of the seed, the step and the phase.
 """
 
 import dataclasses
 import json
 import re
+from typing import Any
 
 import jax
 import numpy as np
 from etils import epath
 
 from flaxgan import safe_write
+from flaxgan.data.pipeline.batching import Batch
 from flaxgan.train.checkpoints.store import Checkpoints
 from flaxgan.train.distributed import multihost
 from flaxgan.train.run import logs, run_folder
 from flaxgan.train.step import phases
-from flaxgan.train.step.phases import Batch
+from flaxgan.train.step.random_inputs import PhaseInputs
 from flaxgan.train.step.state import TrainState
 from flaxgan.train.step.training_setup import TrainingSetup
 
 NAME = "failure.json"
+"""File of a failure that is written last, so that a folder that has it is complete."""
 
 STEP = re.compile("step_[0-9]+")
+"""Name of the folder of a failure."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A step that failed.
+    """A failed phase of a step.
 
     Attributes:
-      step: of the run.
-      phase: its name.
-      repeat: which of the phase's repeats.
-      problem: what was found not to be finite.
-      seed: of the run.
-      key: the data of the key that the phase drew from.
-      devices: what the run was on.
+      step: number of the step.
+      phase: name of the phase.
+      repeat: index of the repeat.
+      problem: description of the non-finite values.
+      seed: seed of the run.
+      key: data of the random key of the phase.
+      devices: description of the devices.
     """
 
     step: int
@@ -51,20 +55,20 @@ class Failure:
 
 
 def write(folder: epath.Path, setup: TrainingSetup, state: TrainState, done: logs.PhaseRecord, batch: Batch) -> None:
-    """Keeps a failure; one that was kept in the folder before is replaced.
+    """Saves a failure and replaces an earlier one in the folder.
 
-    Every process of a run calls this, and the first writes.
+    Every process must call this. The first process writes.
 
     Args:
-      folder: of this failure.
-      setup: of the stage.
-      state: before the phase.
+      folder: the folder of the failure.
+      setup: the setup of the stage.
+      state: the state before the phase.
       done: the phase.
-      batch: its whole global batch, on the host.
+      batch: the global batch of the phase, on the host.
     """
     phase = phases.by_name(setup, done.phase)
     key = phase.key(setup.config.seed, done.step, done.repeat)
-    labels = jax.jit(lambda key: phase.draw(key).latents.labels)(key)
+    labels = jax.jit(lambda key: _labels(phase.draw(key)))(key)
     failure = Failure(
         step=done.step,
         phase=done.phase,
@@ -79,25 +83,36 @@ def write(folder: epath.Path, setup: TrainingSetup, state: TrainState, done: log
             folder.rmtree()
         folder.mkdir(parents=True)
         with (folder / "batch.npz").open("wb") as file:
-            np.savez(file, **batch, fake_labels=np.asarray(labels))
+            arrays: dict[str, Any] = {**batch, "fake_labels": np.asarray(labels)}
+            np.savez(file, **arrays)
     multihost.wait_for_all("failure")
     checkpoints = Checkpoints(folder / "checkpoints", keep=1)
     checkpoints.save(state, setup.config)
     checkpoints.close()
-    if jax.process_index() == 0:  # Last, so that a folder with this file is complete.
+    if jax.process_index() == 0:
         safe_write.write_whole(folder / NAME, json.dumps(dataclasses.asdict(failure), indent=2) + "\n")
 
 
+def _labels(inputs: PhaseInputs) -> jax.Array:
+    """Returns the labels of a phase's generated images."""
+    if inputs.latents is None:
+        raise ValueError("inputs.latents: found None, allowed: the latents of generated images")
+    return inputs.latents.labels
+
+
 def describe_devices() -> str:
-    """The devices that this program runs on."""
+    """Describes the devices of this program."""
     return f"{jax.device_count()} {jax.default_backend()}"
 
 
 def locate(path: epath.PathLike) -> epath.Path:
-    """The folder of a failure that a run folder (its latest one) or the folder itself stands for.
+    """Returns the folder of a failure.
+
+    Args:
+      path: the folder of a failure, or a run folder, which stands for its latest failure.
 
     Raises:
-      ValueError: if there is none.
+      ValueError: if there is no failure.
     """
     path = epath.Path(path)
     if (path / NAME).exists():
@@ -105,13 +120,13 @@ def locate(path: epath.PathLike) -> epath.Path:
     found = [child.parent for child in run_folder.RunFolder(path).failures.glob(f"step_*/{NAME}")]
     steps = {int(child.name.removeprefix("step_")): child for child in found if STEP.fullmatch(child.name)}
     if not steps:
-        allowed = "a run in which a number was not finite, or a folder in its failures/"
+        allowed = "a run with a non-finite value, or a folder in its failures/"
         raise ValueError(f"{path}: holds no failure; allowed: {allowed}")
     return steps[max(steps)]
 
 
 def _check(failure: Failure) -> None:
-    """Raises TypeError unless each field is of its type; files hold anything."""
+    """Raises a TypeError if the type of a field is wrong, as in a damaged file."""
     counts = (failure.step, failure.repeat, failure.seed, *failure.key)
     texts = (failure.phase, failure.problem, failure.devices)
     if not all(type(count) is int for count in counts) or not all(isinstance(text, str) for text in texts):
@@ -119,10 +134,16 @@ def _check(failure: Failure) -> None:
 
 
 def read(folder: epath.Path) -> tuple[Failure, Batch, np.ndarray]:
-    """A failure, the batch of its phase, and the labels of the images that it generated.
+    """Reads a failure.
+
+    Args:
+      folder: the folder of the failure.
+
+    Returns:
+      (failure, batch of its phase, labels of its generated images).
 
     Raises:
-      ValueError: naming the file, if one is damaged.
+      ValueError: if a file is damaged; the message names it.
     """
     try:
         values = json.loads((folder / NAME).read_text())
@@ -136,5 +157,5 @@ def read(folder: epath.Path) -> tuple[Failure, Batch, np.ndarray]:
             # Older versions kept images that were flipped already.
             batch["flip"] = arrays["flip"] if "flip" in arrays else np.zeros(len(batch["images"]), bool)
             return failure, batch, arrays["fake_labels"]
-    except Exception as error:  # damaged archives raise anything
+    except Exception as error:  # A damaged archive raises any exception.
         raise ValueError(f"{folder / 'batch.npz'}: damaged: {error}") from error

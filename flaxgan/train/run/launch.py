@@ -1,9 +1,11 @@
-"""Training from the command line's point of view: start or resume, compile, train, stop."""
+"""Training as the command line runs it: start or resume, compile, train, stop."""
 
 import contextlib
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 import jax
 
@@ -22,16 +24,16 @@ def train(run: PreparedRun) -> TrainState:
     """Trains to the end of the run, or until SIGINT or SIGTERM, from a checkpoint if there is one.
 
     Args:
-      run: what is trained. Checkpoints after the one that it goes back to are set aside.
+      run: the run. Checkpoints later than the one from which it continues are moved to another folder.
 
     Returns:
       The last state, which is also saved.
 
     Raises:
       KeyboardInterrupt: after SIGINT, once the state is saved.
-      NonFiniteError: if a number is not finite; checkpoints are left as they are.
-      SaveError: if a checkpoint or another file cannot be written; the checkpoints before are left as they are.
-      ValueError: if the checkpoint is damaged, and nothing is changed then; if another program trains in this folder.
+      NonFiniteError: if a value is non-finite; checkpoints are unchanged.
+      SaveError: if a checkpoint or another file cannot be written; earlier checkpoints are unchanged.
+      ValueError: if the checkpoint is damaged, which changes nothing, or another program trains in the folder.
     """
     logs.say(f"data: {run.source.description}")
     for note in run.source.notes:
@@ -56,17 +58,17 @@ def train(run: PreparedRun) -> TrainState:
 
 @contextmanager
 def _folder(run: PreparedRun) -> Iterator[None]:
-    """The run folder, made by the first process and kept for this program."""
+    """Creates and locks the run folder in the first process, and waits in the others until they see it."""
     with contextlib.ExitStack() as stack:
 
         def make() -> None:
             if run.folder.config.exists() and not store.steps(run.folder.checkpoints):
-                logs.say(f"{run.folder.root} has no checkpoint: the run starts anew")
+                logs.say(f"{run.folder.root} has no checkpoint: the run starts from the beginning")
             run_folder.make(run.folder, run.config, run.data)
             stack.enter_context(run_folder.locked(run.folder))
 
-        multihost.all_or_none(make if jax.process_index() == 0 else lambda: None)
-        multihost.all_or_none(lambda: run_folder.require_shared(run.folder, run.config))
+        multihost.on_all_hosts(make if jax.process_index() == 0 else lambda: None)
+        multihost.on_all_hosts(lambda: run_folder.require_shared(run.folder, run.config))
         yield
 
 
@@ -77,14 +79,15 @@ def _train(run: PreparedRun, checkpoints: Checkpoints, stop: multihost.Stop) -> 
         logs.say(f"nothing to do: {run.folder.root} has reached {run.config.total_kimg:g} kimg")
         return state
     checkpoints.prune()
-    multihost.all_or_none(lambda: disk_space.check(run.folder.root, state, run.retention))
-    with contextlib.closing(Trainer(run, checkpoints, stop, step=step)) as session:
-        session.prepare(state)
+    multihost.on_all_hosts(lambda: disk_space.check(run.folder.root, state, run.retention))
+    with contextlib.closing(Trainer(run, checkpoints, stop, step=step)) as trainer:
+        trainer.prepare(state)
         with _stop_signals(stop.signals):
-            return session.run(state)
+            return trainer.run(state)
 
 
 def _start(run: PreparedRun, checkpoints: Checkpoints) -> TrainState:
+    """Restores the state from a checkpoint, or initializes a new one."""
     steps = checkpoints.steps()
     if not steps:
         return _new(run)
@@ -108,10 +111,10 @@ def _start(run: PreparedRun, checkpoints: Checkpoints) -> TrainState:
 
 
 def _way_out(run: PreparedRun, step: int, steps: list[int]) -> str:
-    """What to do about a damaged checkpoint."""
+    """Describes how to continue from an earlier checkpoint than a damaged one."""
     earlier = [other for other in steps if other < step]
     if not earlier:
-        return "There is no earlier checkpoint. Nothing was changed; another --workdir starts anew"
+        return "There is no earlier checkpoint. Nothing was changed; another --workdir starts from the beginning"
     return (
         f"Nothing was changed. The checkpoint before it is that of step {earlier[-1]}: the same command with "
         f"--resume={earlier[-1]} continues there, and moves later ones to {run.folder.set_aside}"
@@ -129,14 +132,14 @@ def _new(run: PreparedRun) -> TrainState:
 
 
 class _Terminated(BaseException):
-    """SIGTERM; no handler of errors is meant to see it."""
+    """Raised by SIGTERM; not an Exception, so that handlers of errors do not catch it."""
 
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """While there is nothing to save yet, SIGTERM ends the program with exit code 0, as it does later after saving."""
+    """Ends the program with exit code 0 on SIGTERM while there is nothing to save, as it does later after saving."""
 
-    def end(number, frame):
+    def end(number: int, frame: FrameType | None) -> NoReturn:
         raise _Terminated
 
     previous = signal.signal(signal.SIGTERM, end)
@@ -150,16 +153,14 @@ def ended_by_sigterm() -> Iterator[None]:
 
 @contextmanager
 def _stop_signals(received: list[int]) -> Iterator[None]:
-    """Collects SIGINT and SIGTERM, so that a step is finished and saved; a second one acts at once."""
-    previous = {}
+    """Collects SIGINT and SIGTERM, so that the current step is finished and saved; a second signal acts immediately."""
 
-    def stop(number, frame):
+    def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
         logs.say("stopping after this step ...")
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.signal(number, stop)
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
-"""A run that is ready to be compiled: everything that can be checked before has been checked."""
+"""Preparation of a run: everything that can be checked before compilation."""
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,17 @@ from flaxgan.data import fingerprint, open_source
 from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.pipeline import batching, memory_cache, worker_processes
 from flaxgan.data.source import Source
+from flaxgan.errors import FieldError
 from flaxgan.train.checkpoints import retention, store, transfer
 from flaxgan.train.checkpoints.retention import Retention
 from flaxgan.train.distributed import device_mesh, multihost
 from flaxgan.train.evaluation import snapshot_metrics, standing_statistics
 from flaxgan.train.programs import compilation, preflight
 from flaxgan.train.run import disk_space, logs, run_folder
-from flaxgan.train.step import binding, training_setup
+from flaxgan.train.run.batch_reader import BatchReader
+from flaxgan.train.run.run_folder import RunFolder
+from flaxgan.train.step import binding
+from flaxgan.train.step.training_setup import TrainingSetup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,75 +33,68 @@ class PreparedRun:
     """Everything that training needs, checked but not yet compiled.
 
     Attributes:
-      config: the completed config.
-      setup: its names as code.
+      setup: the run as code, with its completed config.
       source: the real images.
-      data: what tells them from others.
+      reader: the batches of them.
+      data: the dataset fingerprint, see `flaxgan.data.fingerprint`.
       mesh: all devices.
       folder: the run folder.
-      measures: what is measured at each snapshot.
-      recalibrate_batch_stats: takes the statistics of batch normalization for sampling anew, or leaves them.
-      retention: which checkpoints stay.
-      resume: the step of an earlier checkpoint to go back to; None goes on at the latest.
+      measures: the metrics of each snapshot.
+      recalibrate_batch_stats: recalibrates the statistics of batch normalization for sampling, or does nothing.
+      retention: retention policy of the checkpoints.
+      resume: the step of an earlier checkpoint from which to continue; None continues from the latest.
     """
 
-    config: Config
-    setup: training_setup.TrainingSetup
+    setup: TrainingSetup
     source: Source
+    reader: BatchReader
     data: Mapping[str, Any]
     mesh: Mesh
-    folder: run_folder.RunFolder
+    folder: RunFolder
     measures: tuple[snapshot_metrics.Measure, ...]
     recalibrate_batch_stats: standing_statistics.RecalibrateBatchStats
     retention: Retention
     resume: int | None = None
 
+    @property
+    def config(self) -> Config:
+        """The completed config, with the resolution of the images."""
+        return self.setup.config
+
 
 def prepare(config: Config, workdir: epath.PathLike, *, resume: int | None = None) -> PreparedRun:
-    """Checks everything that can be checked before minutes of compilation; nothing is written.
+    """Checks everything that can be checked before compilation, which takes minutes; writes nothing.
 
     Args:
       config: a completed config.
-      workdir: the run folder, new or of the same config.
-      resume: the step of the checkpoint that the run is to continue from, which has to be there; None is the latest.
+      workdir: the run folder, which is new or belongs to a run of the same config.
+      resume: the step of an existing checkpoint from which to continue; None continues from the latest.
 
     Raises:
-      ValueError: naming the field or file, what was found and what is allowed; on several hosts also what was wrong on
-        another of them.
+      ValueError: if a field, a file or an option is wrong on any host.
       FileNotFoundError: if the data are missing.
     """
-    multihost.require_same("config", run_folder.course(config))
-    folder = run_folder.RunFolder(epath.Path(workdir))
-    run = multihost.all_or_none(lambda: _check(config, folder, resume))
+    multihost.require_same("config", run_folder.machine_independent_json(config))
+    folder = RunFolder(epath.Path(workdir))
+    run = multihost.on_all_hosts(lambda: _check(config, folder, resume))
     multihost.require_same("data", json.dumps(run.data))
     return run
 
 
-def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> PreparedRun:
-    """What one process can check by itself."""
+def _check(config: Config, folder: RunFolder, resume: int | None) -> PreparedRun:
+    """Does the checks that need no other process."""
     steps = store.steps(folder.checkpoints)
-    if resume is not None and run_folder.was_resumed(folder, resume):
-        note = folder.set_aside / run_folder.RESUMED
-        logs.say(f"--resume={resume} was done before (without {note} it is done again); going on at the latest")
-        resume = None
-    if resume is not None and resume not in steps:
-        allowed = ", ".join(map(str, steps)) or "no step, because there is no checkpoint"
-        raise ValueError(f"--resume: found {resume}, allowed: {allowed}")
+    resume = _resume_step(folder, steps, resume)
     makers = [_measure_maker(name) for name in config.metrics]
-    source, data = _open(config.data), config.data
+    source = _open(config.data)
     preflight.check_accelerator(config.accelerator)
-    # What the data decided is part of the run: tools and resumed runs need it.
-    config = dataclasses.replace(config, data=dataclasses.replace(data, resolution=source.image_shape[:2]))
+    # The resolution of the images is part of the run: tools and resumed runs need it.
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, resolution=source.image_shape[:2]))
     mesh = device_mesh.data_mesh()
-    setup = binding.build(
-        config,
-        source.image_shape,
-        **_label_statistics(source),
-        constrain=device_mesh.constrain_batch(mesh),
-    )
-    preflight.check_batch(setup)
-    if config.init_from and not steps:
-        transfer.check(compilation.abstract_state(setup, mesh), config.init_from)
+    setup = _build(config, source, mesh)
+    policy = retention.from_config(config, setup.stages)
+    if not steps:
+        _check_start(setup, mesh, folder, policy)
     recalibrate_batch_stats = standing_statistics.batch_stats_recalibrator(
         setup.gan,
         num_batches=config.standing_batches,
@@ -105,19 +102,50 @@ def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> 
         vectors=setup.vector_labels,
         field="config.standing_batches",
     )
-    rule = retention.of_config(config, setup.stages)
-    if not steps:
-        disk_space.check(folder.root, compilation.abstract_state(setup, mesh), rule)
     found = fingerprint.dataset_fingerprint(source)
     run_folder.check(folder, config, found)
     if measured := run_folder.measured_names(folder):
-        rule.check_measured(measured)
+        policy.check_measured(measured)
     reals = batching.all_images(source) if makers else ()
-    made = tuple(make(*reals, num_classes=data.num_classes, seed=config.seed) for make in makers)
-    return PreparedRun(config, setup, source, found, mesh, folder, made, recalibrate_batch_stats, rule, resume)
+    measures = tuple(make(*reals, num_classes=config.data.num_classes, seed=config.seed) for make in makers)
+    reader = BatchReader.from_config(config, source)
+    return PreparedRun(setup, source, reader, found, mesh, folder, measures, recalibrate_batch_stats, policy, resume)
+
+
+def _resume_step(folder: RunFolder, steps: Sequence[int], resume: int | None) -> int | None:
+    """Returns the step of --resume, or None if the run has continued from there before."""
+    if resume is None:
+        return None
+    if run_folder.was_resumed(folder, resume):
+        note = folder.set_aside / run_folder.RESUMED
+        logs.say(f"--resume={resume} was done before (without {note} it is done again); going on at the latest")
+        return None
+    if resume not in steps:
+        raise FieldError("--resume", resume, ", ".join(map(str, steps)) or "no step, because there is no checkpoint")
+    return resume
+
+
+def _build(config: Config, source: Source, mesh: Mesh) -> TrainingSetup:
+    setup = binding.build(
+        config,
+        source.image_shape,
+        constrain=device_mesh.constrain_batch(mesh),
+        **_label_statistics(source),
+    )
+    preflight.check_batch(setup)
+    return setup
+
+
+def _check_start(setup: TrainingSetup, mesh: Mesh, folder: RunFolder, policy: Retention) -> None:
+    """Checks what a run without checkpoints needs: networks to start from, and disk space."""
+    state = compilation.abstract_state(setup, mesh)
+    if setup.config.init_from:
+        transfer.check(state, setup.config.init_from)
+    disk_space.check(folder.root, state, policy)
 
 
 def _label_statistics(source: Source) -> dict[str, np.ndarray]:
+    """Returns the keywords of `binding.build` about the labels of the images."""
     if source.labels is None:
         return {}
     if source.labels.ndim > 1:
@@ -136,7 +164,7 @@ def _open(data: DataConfig) -> Source:
     return memory_cache.keep(source, data.cache_gib)
 
 
-def _measure_maker(name: str):
+def _measure_maker(name: str) -> Callable[..., snapshot_metrics.Measure]:
     try:
         return lookup.function(snapshot_metrics, name)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The run folder: its files, its config, and the log that is continued after an interruption."""
+"""The run folder: its files, its config, and logs that continue after an interruption."""
 
 import dataclasses
 import json
@@ -12,24 +12,21 @@ from typing import Any
 from etils import epath
 
 from flaxgan.config import Config, DataConfig, differences, from_json, to_json
+from flaxgan.errors import FieldError, Words
 from flaxgan.safe_write import naming, write_whole
 from flaxgan.train.checkpoints import store
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 RESUMED = "resumed.json"
+"""File that notes from which earlier checkpoint the run has continued."""
 
 SHARED_SECONDS = 60.0
-"""How long what one host writes may take to be seen by the others."""
+"""Maximum time until a file that one host has written is visible to the others."""
 
-MOVABLE_FIELDS = ("data.path", "data.num_threads", "data.workers", "data.cache_gib", "data.hint")
-"""Fields that may change when a run is continued elsewhere: they do not decide its course."""
+MACHINE_FIELDS = ("data.path", "data.num_threads", "data.workers", "data.cache_gib", "data.hint")
+"""Fields that may differ between machines. They do not affect the results, so a resumed run may change them."""
 
 RETENTION_FIELDS = ("keep_checkpoints", "keep_every_kimg", "keep_best")
-"""Fields that may change when a run is continued, if only because the disk is full."""
+"""Fields that a resumed run may change, for example because the disk is full."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,56 +42,57 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> epath.Path:
-        """Orbax checkpoints, one folder a step."""
+        """Orbax checkpoints, one folder for each step."""
         return self.root / "checkpoints"
 
     @property
     def samples(self) -> epath.Path:
-        """Grids of images."""
+        """Image grids."""
         return self.root / "samples"
 
     @property
     def log(self) -> epath.Path:
-        """One JSON object a tick."""
+        """One JSON object for each tick."""
         return self.root / "log.jsonl"
 
     @property
     def metrics(self) -> epath.Path:
-        """One JSON object a snapshot."""
+        """One JSON object for each snapshot."""
         return self.root / "metrics.jsonl"
 
     @property
     def data(self) -> epath.Path:
-        """What tells the images of the run from others, as JSON; see `flaxgan.data.fingerprint`."""
+        """The dataset fingerprint as JSON, see `flaxgan.data.fingerprint`."""
         return self.root / "data.json"
 
     @property
     def set_aside(self) -> epath.Path:
-        """Checkpoints that a run was not continued from although they are later."""
+        """Later checkpoints that were moved here when the run continued from an earlier one."""
         return self.root / "set_aside"
 
     @property
     def failures(self) -> epath.Path:
-        """What is needed to look into a step that made a number that is not finite, one folder a step."""
+        """Data to analyze steps with non-finite values, one folder for each step."""
         return self.root / "failures"
 
 
 def check(folder: RunFolder, config: Config, data: Mapping[str, Any]) -> None:
-    """Refuses a folder that cannot hold a run: it is no folder, or holds another run that has saved something.
+    """Checks that a folder can hold a run. A folder of another run that has saved a checkpoint cannot.
 
     Args:
       folder: the folder, which need not exist.
       config: the completed config of the run.
-      data: what tells its images from others, see `flaxgan.data.fingerprint`.
+      data: the dataset fingerprint, see `flaxgan.data.fingerprint`.
 
     Raises:
-      ValueError: naming the fields that differ.
+      ValueError: if the path is not a folder, or the folder holds a run of another config or of other images; the
+        message names the fields that differ.
     """
     if folder.root.exists() and not folder.root.is_dir():
-        raise ValueError(f"--workdir: cannot write to {folder.root}: it is no folder")
+        raise ValueError(f"--workdir: cannot write to {folder.root}: it is not a folder")
     steps = store.steps(folder.checkpoints)
     old = _old_config(folder, steps)
-    if not steps:
+    if not steps or old is None:
         return
     _check_same(folder, old, config)
     old_data = _read_json(folder.data)
@@ -103,15 +101,20 @@ def check(folder: RunFolder, config: Config, data: Mapping[str, Any]) -> None:
         found = ", ".join(f"{name} {data[name]} (there {was})" for name, was in sorted(changed.items()))
         raise ValueError(
             f"config.data: found other images than {folder.root} has been trained on: {found}\n"
-            "Allowed: the same images, wherever they lie, or another --workdir"
+            "Allowed: the same images, in any place, or another --workdir"
         )
 
 
 def make(folder: RunFolder, config: Config, data: Mapping[str, Any]) -> None:
-    """Makes the folder of a run that `check` allows, and writes down what it is a run of.
+    """Creates the folder of a run and writes the config and the dataset fingerprint.
+
+    Args:
+      folder: the folder, which `check` allows.
+      config: the completed config of the run.
+      data: the dataset fingerprint.
 
     Raises:
-      ValueError: if it cannot be written to.
+      ValueError: if the folder cannot be written to.
     """
     try:
         folder.samples.mkdir(parents=True, exist_ok=True)
@@ -122,31 +125,44 @@ def make(folder: RunFolder, config: Config, data: Mapping[str, Any]) -> None:
 
 
 def require_shared(folder: RunFolder, config: Config) -> None:
-    """Raises ValueError unless the config that another host has written is here, too; network drives take a while."""
+    """Checks that the config that process 0 has written is visible here; network drives take a while.
+
+    Args:
+      folder: the run folder.
+      config: the completed config.
+
+    Raises:
+      FieldError: if the config is not visible in time.
+    """
     deadline = time.monotonic() + SHARED_SECONDS
     while not _holds(folder, config):
         if time.monotonic() > deadline:
-            found = f"--workdir: {folder.root} is not the folder that process 0 writes to"
-            raise ValueError(f"{found}, allowed: one that all hosts see")
+            found = Words(f"{folder.root}, which is not the folder that process 0 writes to")
+            raise FieldError("--workdir", found, "a folder that all hosts share")
         time.sleep(0.1)
 
 
 def _holds(folder: RunFolder, config: Config) -> bool:
-    """Whether a folder has this config, but for where the data lie: that may be elsewhere on each host."""
+    """Returns whether a folder has this config, apart from the fields of a machine."""
     try:
-        return course(from_json(folder.config.read_text())) == course(config)
+        written = from_json(folder.config.read_text())
+        return machine_independent_json(written) == machine_independent_json(config)
     except (OSError, ValueError):
         return False
 
 
 @contextmanager
 def locked(folder: RunFolder) -> Iterator[None]:
-    """Keeps a folder, which exists, for this program.
+    """Locks an existing folder for this program.
+
+    Windows and drives without locks are not guarded.
 
     Raises:
-      ValueError: if another program does so already. Drives without locks are not guarded.
+      FieldError: if another program has locked the folder.
     """
-    if fcntl is None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
         yield
         return
     descriptor = os.open(folder.root, os.O_RDONLY)
@@ -154,7 +170,8 @@ def locked(folder: RunFolder) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise ValueError(f"--workdir: {folder.root} is in use by another program, allowed: one at a time") from None
+        found = Words(f"{folder.root}, which is in use by another program")
+        raise FieldError("--workdir", found, "a folder that no other program uses") from None
     except OSError:
         pass
     try:
@@ -163,38 +180,39 @@ def locked(folder: RunFolder) -> Iterator[None]:
         os.close(descriptor)
 
 
-def course(config: Config) -> str:
-    """The config as text, without the fields that may change when a run is continued elsewhere."""
-    movable = {name.removeprefix("data."): getattr(DataConfig(), name.removeprefix("data.")) for name in MOVABLE_FIELDS}
-    return to_json(dataclasses.replace(config, data=dataclasses.replace(config.data, **movable)))
+def machine_independent_json(config: Config) -> str:
+    """Returns the config as JSON, with the fields that may differ between machines at their defaults."""
+    names = [name.removeprefix("data.") for name in MACHINE_FIELDS]
+    defaults: dict[str, Any] = {name: getattr(DataConfig(), name) for name in names}
+    return to_json(dataclasses.replace(config, data=dataclasses.replace(config.data, **defaults)))
 
 
 def note_resumed(folder: RunFolder, step: int) -> None:
-    """Notes that a run was continued from an earlier checkpoint, which is done once."""
+    """Notes that the run has continued from an earlier checkpoint, so that the same command does not do so again."""
     folder.set_aside.mkdir(parents=True, exist_ok=True)
     write_whole(folder.set_aside / RESUMED, json.dumps({"step": step}) + "\n")
 
 
 def was_resumed(folder: RunFolder, step: int) -> bool:
-    """Whether the last time that a run was continued from an earlier checkpoint, it was this one."""
+    """Returns whether this is the earlier checkpoint from which the run has continued last."""
     return _read_json(folder.set_aside / RESUMED).get("step") == step
 
 
 def _old_config(folder: RunFolder, steps: Sequence[int]) -> Config | None:
-    """The config of the run that a folder holds; that of its last checkpoint if the file is gone."""
+    """Reads the config of the run in a folder, or the config of its last checkpoint if the file is missing."""
     if not folder.config.exists():
         return store.read_config(folder.checkpoints / str(steps[-1])) if steps else None
     try:
         return from_json(folder.config.read_text())
     except ValueError as error:
-        way = "Without this file the config of the last checkpoint counts" if steps else "Use another --workdir"
+        way = "Without this file the config of the last checkpoint is used" if steps else "Use another --workdir"
         raise ValueError(f"{folder.config}: {error}. {way}") from error
 
 
 def _check_same(folder: RunFolder, old: Config, new: Config) -> None:
-    may_change = {*MOVABLE_FIELDS, *RETENTION_FIELDS}
+    may_change = {*MACHINE_FIELDS, *RETENTION_FIELDS}
     if new.g_optimizer.decay == new.d_optimizer.decay == "none":
-        may_change.add("total_kimg")  # Then nothing but the end depends on it.
+        may_change.add("total_kimg")  # Only the end of the run depends on it then.
     changed = {name: pair for name, pair in differences(old, new).items() if name not in may_change}
     if changed:
         fields = "\n".join(f"  {name}: {was!r} there, {now!r} here" for name, (was, now) in changed.items())
@@ -205,7 +223,7 @@ def _check_same(folder: RunFolder, old: Config, new: Config) -> None:
 
 
 def _read_json(path: epath.Path) -> dict[str, Any]:
-    """What a file of ours says; nothing if it is missing or damaged."""
+    """Reads a JSON object from a file; returns an empty one if the file is missing or damaged."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):
@@ -214,7 +232,7 @@ def _read_json(path: epath.Path) -> dict[str, Any]:
 
 
 def drop_after(path: epath.Path, step: int) -> None:
-    """Removes the lines of a .jsonl file that lie after a step: they belong to work that was lost and is done again."""
+    """Removes the lines of a .jsonl file after a step. They belong to lost work, which is repeated."""
     if not path.exists():
         return
     text = path.read_bytes().decode(errors="replace")
@@ -225,22 +243,22 @@ def drop_after(path: epath.Path, step: int) -> None:
 
 
 def require_appendable(path: epath.Path) -> None:
-    """Raises OSError, naming the file, unless lines can be added to it; a missing one is made."""
+    """Raises an OSError that names the file if it cannot be appended to; creates a missing file."""
     path.open("a").close()
 
 
 def append(path: epath.Path, record: dict[str, Any]) -> None:
-    """Adds one JSON object as a line.
+    """Appends one JSON object as a line.
 
     Raises:
-      OSError: naming the file.
+      OSError: if the file cannot be written; the error names it.
     """
     with naming(path), path.open("a") as file:
         file.write(json.dumps(record) + "\n")
 
 
 def measured_names(folder: RunFolder) -> list[str]:
-    """The names of the values that a run has measured before; none of a new run, or if they cannot be read."""
+    """Reads the names of the values that the run has measured; returns none if there are none or they are damaged."""
     if not folder.metrics.exists():
         return []
     try:
@@ -251,7 +269,7 @@ def measured_names(folder: RunFolder) -> list[str]:
 
 
 def _step(line: str) -> float:
-    """The step of a line; a line that was cut off in writing, or is damaged, counts as lost."""
+    """Returns the step of a line, or inf if the line is incomplete or damaged and counts as lost."""
     try:
         step = json.loads(line)["step"]
     except (ValueError, KeyError, TypeError, RecursionError):

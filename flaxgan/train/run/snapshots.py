@@ -1,4 +1,4 @@
-"""What is made at a snapshot beside the checkpoint: the grids of images, and the measures."""
+"""Snapshots of a run: image grids and metrics, which accompany a checkpoint."""
 
 import jax
 import numpy as np
@@ -12,14 +12,14 @@ from flaxgan.train.step.state import TrainState
 
 
 class Snapshots:
-    """The images and measures of a run, in one of its stages."""
+    """Takes the snapshots of one stage of a run."""
 
-    def __init__(self, run: PreparedRun, logs: Logs, stage: Stage):
+    def __init__(self, run: PreparedRun, logs: Logs, stage: Stage) -> None:
         self._run, self._logs, self._stage = run, logs, stage
         self._sample = samples.sampler(run.setup.gan, run.mesh, stage=stage.network_stage)
 
     def save_reals(self) -> None:
-        """The grid of real images."""
+        """Saves the grid of real images."""
         run = self._run
         rows, columns = samples.grid_shape(run.source.image_shape, run.config.data.num_classes)
         if run.config.data.num_classes == columns and run.config.data.labels == "classes":
@@ -29,7 +29,7 @@ class Snapshots:
         self._save_grid("reals", images, columns, step=0)
 
     def take(self, state: TrainState, step: int) -> dict[str, float]:
-        """The grid of generated images, and the measured values."""
+        """Saves the grid of generated images, and returns the values of the metrics by name."""
         run, kimg = self._run, int(state.images_seen) / 1000
         setup, seed = run.setup, run.config.seed
         rows, columns = samples.grid_shape(setup.gan.image_shape, setup.gan.num_classes)

@@ -1,6 +1,7 @@
 """TensorBoard event files."""
 
 import time
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -12,14 +13,14 @@ from flaxgan.safe_write import naming
 
 
 class Events:
-    """One event file. It is written by the caller's own thread: a thread of its own would hide that a disk is full."""
+    """One event file, written on the thread of the caller, so that a full disk raises an error there."""
 
-    def __init__(self, folder: epath.Path, *, step: int):
-        """Opens a file; what other files of the folder hold of this step and later ones is hidden.
+    def __init__(self, folder: epath.Path, *, step: int) -> None:
+        """Opens a new file. TensorBoard then ignores events of this step and later ones in earlier files.
 
         Args:
-          folder: of the run.
-          step: the first that is written.
+          folder: the run folder.
+          step: the first step that is written.
         """
         self._writer = EventsWriter(str(folder / "events"))
         self._folder = folder
@@ -35,7 +36,7 @@ class Events:
         self._write(step, summary=summary.image(name, picture, dataformats="HWC"))
 
     def flush(self) -> None:
-        """Hands everything to the system."""
+        """Writes all buffered events."""
         with naming(self._folder):
             self._writer.flush()
 
@@ -43,6 +44,6 @@ class Events:
         """Flushes and closes the file."""
         self._writer.close()
 
-    def _write(self, step: int, **content) -> None:
+    def _write(self, step: int, **content: Any) -> None:
         with naming(self._folder):
             self._writer.write_event(Event(wall_time=time.time(), step=step, **content))

@@ -1,16 +1,12 @@
-"""One stretch of training, from a start or a resume to the end or an interruption."""
+"""The training loop, from a start or a resume to the end of the run or an interruption."""
 
-import contextlib
 import time
-from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
 
-from flaxgan.data.pipeline import batching, worker_processes
-from flaxgan.data.pipeline.device_prefetch import Prefetcher, prefetch
 from flaxgan.train.checkpoints.store import Checkpoints
-from flaxgan.train.distributed import device_mesh
 from flaxgan.train.distributed.multihost import Stop
 from flaxgan.train.programs import compilation
 from flaxgan.train.programs.compilation import Program
@@ -24,18 +20,26 @@ from flaxgan.train.step.phases import Batch
 from flaxgan.train.step.state import TrainState
 
 MAX_STEPS_IN_FLIGHT = 2
-"""Steps waiting on the device before the host waits too: enough to keep it busy, few enough to stop soon."""
+"""Maximum number of steps queued on the device: enough to keep it busy, and few enough to stop soon."""
 
 
 class Trainer:
-    """One stretch of training between a start and a stop. What it holds beside the state is for logs only."""
+    """Trains from a start or a resume to a stop. Everything it holds apart from the state serves the logs only."""
 
-    def __init__(self, run: PreparedRun, checkpoints: Checkpoints, stop: Stop, *, step: int):
-        """Opens the logs to continue after a step; `close` closes them."""
+    def __init__(self, run: PreparedRun, checkpoints: Checkpoints, stop: Stop, *, step: int) -> None:
+        """Opens the logs to continue after a step; `close` closes them.
+
+        Args:
+          run: the run.
+          checkpoints: the run's checkpoints.
+          stop: the requests to stop.
+          step: number of steps done.
+        """
         self._run, self._checkpoints, self._stop = run, checkpoints, stop
         self._setup = run.setup
         self._programs: list[Program] = []
-        self._logs = logs.Logs(run.folder, run.config, step)
+        augments = run.config.augment.policy != "off"
+        self._logs = logs.Logs(run.folder, step, total_kimg=run.config.total_kimg, augments=augments)
         self._history: list[PhaseRecord] = []
         self._all_finite: jax.Array | np.bool_ = np.bool_(True)
         self._tick_start = time.monotonic()
@@ -49,11 +53,11 @@ class Trainer:
     def prepare(self, state: TrainState) -> None:
         """Compiles the programs of the stage that a state belongs to.
 
-        Before a run's first step its first snapshot is taken, ahead of the compilation: what can go wrong in it does so
-        at once.
+        Before the first step of a run the first snapshot is taken. This happens ahead of the compilation, so that
+        mistakes in it appear early.
 
         Raises:
-          ValueError: if the value of keep_best is not measured.
+          FieldError: if the metric of config.keep_best is not measured.
         """
         step = int(state.step)
         self._enter_stage(step)
@@ -63,10 +67,16 @@ class Trainer:
         self._compile()
 
     def run(self, state: TrainState) -> TrainState:
-        """Trains from a prepared state until the run's end or a signal; returns the last state, which is saved.
+        """Trains from a prepared state to the end of the run or a signal, and saves the last state.
+
+        Args:
+          state: the state given to `prepare`.
+
+        Returns:
+          The last state.
 
         Raises:
-          NonFiniteError: if a number is not finite; nothing is saved then but what is needed to look into it.
+          NonFiniteError: if a value is non-finite. Only the data needed to analyze the step are saved then.
           SaveError: if a checkpoint cannot be written.
         """
         step = int(state.step)
@@ -98,13 +108,13 @@ class Trainer:
         self._programs = compilation.compile_all(self._setup, self._run.mesh, say=logs.say, cancelled=cancelled)
 
     def _train_stage(self, state: TrainState, step: int) -> tuple[TrainState, int]:
-        """Trains to the end of the stage that is compiled."""
-        config = self._run.config
+        """Trains to the end of the compiled stage."""
+        config, reader = self._run.config, self._run.reader
         self._restart_clock(step)
         self._waited = 0.0
-        with self._batches(step) as batches:
+        with reader.on_devices(self._setup.stage, step, self._run.mesh) as batches:
             while step < self._setup.stage.end_step and not self._stop.is_agreed(step):
-                state = self._step(state, step, [next(batches) for _ in range(config.d_steps)])
+                state = self._step(state, step, [next(batches) for _ in range(reader.batches_per_step)])
                 step += 1
                 snapshot_due = self._due(step, config.snapshot_kimg)
                 if snapshot_due or self._due(step, config.tick_kimg):
@@ -116,27 +126,8 @@ class Trainer:
     def _due(self, step: int, every_kimg: float) -> bool:
         return stage_plan.is_due(self._setup.stage, step, every_kimg) or step == self._setup.total_steps
 
-    def _batches(self, step: int) -> Prefetcher:
-        """This process's rows of the batches from a step on, on the devices."""
-        local = self._read(step, 0, process_index=jax.process_index(), process_count=jax.process_count())
-        return prefetch(local, device_mesh.batched(self._run.mesh))
-
-    def _read(self, step: int, repeat: int, **process: int) -> Iterator[Batch]:
-        """The rows of one process of the batches from a step, and a repeat in it, on."""
-        data, stage = self._run.config.data, self._setup.stage
-        return batching.batches(
-            self._run.source,
-            batch_size=stage.batch_size,
-            seed=self._run.config.seed,
-            start=(step - stage.first_step) * self._run.config.d_steps + repeat,
-            first_image=stage.first_image,
-            mirror=data.mirror,
-            num_threads=data.num_threads * (worker_processes.LINES if data.workers == "processes" else 1),
-            **process,
-        )
-
     def _step(self, state: TrainState, step: int, batches: list[Batch]) -> TrainState:
-        """One training step: the phases that are due, then the average and the counters."""
+        """Runs one training step: the phases that are due, then the updates of the average and the counters."""
         due = [program for program in self._programs[:-1] if step % program.interval == 0]
         for program in due:
             for repeat in range(program.repeats):
@@ -160,7 +151,7 @@ class Trainer:
         self._checkpoints.check()
         seconds = time.monotonic() - self._tick_start
         kimg = self._setup.stage.images_per_step * (step - self._tick_step) / 1000
-        record = {
+        record: dict[str, Any] = {
             "step": step,
             "kimg": int(state.images_seen) / 1000,
             "sec_per_kimg": seconds / kimg,
@@ -178,43 +169,42 @@ class Trainer:
         self._restart_clock(step)
 
     def _check_finite(self, state: TrainState) -> dict[str, float]:
-        """The means since the last tick; a number that is not finite ends the run here."""
+        """Returns the means since the last tick, or raises a NonFiniteError and saves the failed step."""
         try:
             return logs.tick_means(self._history)
         except NonFiniteError as error:
             raise NonFiniteError(error.done, f"\n{self._keep_failure(state, error.done)}") from None
 
     def _keep_failure(self, state: TrainState, done: PhaseRecord) -> str:
-        """Keeps what led to a number that is not finite: the state has waited since, see `nan_guard`."""
+        """Saves a failed phase with the state before it, which is unchanged since the failure; see `nan_guard`."""
         root = self._run.folder.root
         folder = self._run.folder.failures / f"step_{done.step}"
-        with contextlib.closing(self._read(done.step, done.repeat)) as batches:
-            batch = next(batches)
+        batch = self._run.reader.whole(self._setup.stage, done.step, done.repeat)
         try:
             failures.write(folder, self._setup, state, done, batch)
         except OSError as error:
-            return f"The step cannot be kept in {folder}: {error}"
-        return f"Kept in {folder}: flaxgan replay {root} does that step again and says where it comes from"
+            return f"The step cannot be saved in {folder}: {error}"
+        return f"Saved in {folder}: flaxgan replay {root} repeats that step and finds the origin of the values"
 
     def _restart_clock(self, step: int) -> None:
         self._tick_start, self._tick_step = time.monotonic(), step
 
     def _snapshot(self, state: TrainState, step: int) -> None:
-        """Images, measures and a checkpoint. Their time counts in no tick."""
+        """Saves images, metrics and a checkpoint. The time is not counted in any tick."""
         start = time.monotonic()
         measured = self._snapshots.take(state, step)
         self._checkpoints.save(state, self._run.config, measured)
         self._tick_start += time.monotonic() - start
 
     def _finish(self, state: TrainState, step: int) -> None:
-        """Saves what an interruption left unsaved, and says how to go on."""
+        """Saves the state if it is not saved yet, and prints how to continue."""
         done = step == self._setup.total_steps
         if not done and step and self._checkpoints.latest_step() != step:
-            self._check_finite(state)  # Nothing that is not finite may be saved.
+            self._check_finite(state)  # A non-finite state must not be saved.
             self._checkpoints.save(state, self._run.config)
         self._checkpoints.wait()
         if self._run.source.skipped:
-            print(self._run.source.skipped.summary(), flush=True)  # each host says what it has seen
+            print(self._run.source.skipped.summary(), flush=True)  # Each host reports the images that it has read.
         if done:
             logs.say(f"done: {self._run.folder.root}, samples in {self._run.folder.samples}")
         elif step:

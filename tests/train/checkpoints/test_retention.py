@@ -59,10 +59,10 @@ def test_names_tell_their_direction_or_are_given_one():
 def test_the_rule_of_a_config():
     config = small_gans.config(keep_checkpoints=4, keep_every_kimg=0.08, total_kimg=0.8, metrics=("class_quality",))
     stages = stage_plan.stages(config, small_gans.gan())
-    rule = retention.of_config(config, stages)
+    rule = retention.from_config(config, stages)
     assert (rule.latest, rule.every_images, rule.best) == (4, 80, None)
     assert [rule.images_at(step) for step in (0, 1, 10, 100)] == [0, 8, 80, 800]
-    rule = retention.of_config(small_gans.config(keep_best="recall", metrics=("class_quality",)), stages)
+    rule = retention.from_config(small_gans.config(keep_best="recall", metrics=("class_quality",)), stages)
     assert rule.best == Best("recall", "max") and rule.every_images is None
 
 
@@ -71,5 +71,5 @@ def test_orbax_is_told_in_its_own_order():
         def __init__(self, step):
             self.step = step
 
-    policy = retention.Policy(Retention(1, best=Best("frechet", "min")), {2: {"frechet": 1.0}})
+    policy = retention.OrbaxPolicy(Retention(1, best=Best("frechet", "min")), {2: {"frechet": 1.0}})
     assert policy.should_preserve([Info(3), Info(1), Info(2)], context=None) == [True, False, True]

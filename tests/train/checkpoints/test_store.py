@@ -1,5 +1,6 @@
 import hashlib
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,11 +29,6 @@ def _state(setup, *, steps: int = 1):
     return state.replace(step=jnp.int32(steps), images_seen=jnp.int32(8 * steps), ema=ema)
 
 
-def _assert_equal(a, b):
-    assert jax.tree.structure(a) == jax.tree.structure(b)
-    jax.tree.map(np.testing.assert_array_equal, a, b)
-
-
 @pytest.fixture(scope="module")
 def saved(setup, tmp_path_factory):
     """(run folder, state) of a checkpoint at step 5."""
@@ -49,7 +45,7 @@ def test_restored_state_is_the_saved_one_exactly(setup, saved):
     assert checkpoints.latest_step() == 5
     restored = checkpoints.restore(5, compilation.abstract_state(setup, device_mesh.data_mesh()))
     checkpoints.close()
-    _assert_equal(restored, state)
+    chex.assert_trees_all_equal(restored, state)
     assert all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(restored))
 
 
@@ -64,7 +60,7 @@ def test_training_may_consume_the_state_while_it_is_saved(setup, tmp_path):
     checkpoints.wait()
     restored = checkpoints.restore(1, compilation.abstract_state(setup, device_mesh.data_mesh()))
     checkpoints.close()
-    _assert_equal(restored, expected)
+    chex.assert_trees_all_equal(restored, expected)
 
 
 def test_only_the_latest_are_kept(setup, tmp_path):
@@ -137,9 +133,11 @@ def test_arrays_and_config_can_be_read_without_the_code_that_made_them(setup, sa
     root, state = saved
     folder = store.locate(root)
     assert store.read_config(folder) == setup.config
-    _assert_equal(store.read_average(folder), {"params": state.ema.params, "variables": state.ema.variables})
+    chex.assert_trees_all_equal(
+        store.read_average(folder), {"params": state.ema.params, "variables": state.ema.variables}
+    )
     arrays = store.read_all(folder)
-    _assert_equal(arrays["g"]["params"], state.g.params)
+    chex.assert_trees_all_equal(arrays["g"]["params"], state.g.params)
     assert (arrays["step"], arrays["images_seen"]) == (5, 40)
 
 

@@ -130,7 +130,7 @@ def test_a_run_of_which_nothing_fits_is_refused(tmp_path):
     other = small_gans.setup_of()
     folder = _saved(small_gans.init(other), other, tmp_path)
     target = compilation.abstract_state(_built(), device_mesh.data_mesh())
-    with pytest.raises(ValueError, match=r"config.init_from: found .*checkpoints/0, allowed: a run of which at least"):
+    with pytest.raises(ValueError, match=r"config.init_from: found .*checkpoints/0, allowed: a run in which at least"):
         transfer.check(target, folder)
 
 

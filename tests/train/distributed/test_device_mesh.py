@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,7 +55,7 @@ def test_eight_devices_continue_a_run_of_one_with_the_same_losses(tiny_run, tmp_
         assert one[name] == eight[name]
     pl_means = [found["regularizers"]["g"]["path_length"]["pl_mean"] for found in (eight, one)]
     np.testing.assert_allclose(*pl_means, rtol=1e-4)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3), eight["ema"], one["ema"])
+    chex.assert_trees_all_close(eight["ema"], one["ema"], rtol=1e-2, atol=1e-3)
 
 
 def test_saved_on_any_number_of_devices_a_run_continues_on_any_other(tmp_path):

@@ -138,8 +138,8 @@ def test_data_that_are_wrong_on_one_host_end_all_of_them(tmp_path, problem):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--num-processes=2"], "--coordinator: missing, allowed: all of --coordinator, --num-processes and"),
-        (["--coordinator=here:1", "--num-processes=2"], "--process-id: missing"),
+        (["--num-processes=2"], "--coordinator: found None, allowed: all of --coordinator, --num-processes and"),
+        (["--coordinator=here:1", "--num-processes=2"], "--process-id: found None, allowed: all of"),
         (
             ["--coordinator=1234", "--num-processes=2", "--process-id=0"],
             "--coordinator: found '1234', allowed: HOST:PORT",

@@ -1,3 +1,7 @@
+import types
+
+import chex
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import small_gans
@@ -6,6 +10,7 @@ from PIL import Image
 
 from flaxgan.train.distributed import device_mesh
 from flaxgan.train.evaluation import samples
+from flaxgan.train.step.state import Average
 from flaxgan.types import Gan
 
 
@@ -82,6 +87,20 @@ def test_images_do_not_depend_on_the_batch_size():
     np.testing.assert_array_equal(samples.generate(sample, state.ema, z, labels, batch_size=3), whole)
     direct = setup.gan.generator.apply({"params": state.ema.params, **state.ema.variables}, z)
     np.testing.assert_array_equal(whole, np.clip(np.rint(np.asarray(direct) * 127.5 + 127.5), 0, 255).astype(np.uint8))
+
+
+def test_a_sampler_is_traced_once_for_any_number_of_latents_and_any_average():
+    """What is counted are calls with tracers of the generator inside the sampler."""
+    make = lambda variables, z, labels, **options: jnp.broadcast_to(z[:, :1, None, None], (len(z), 4, 4, 1))
+    generator = types.SimpleNamespace(apply=chex.assert_max_traces(make, n=1))
+    gan = Gan(generator, small_gans.SmallDiscriminator(), 5, small_gans.IMAGE_SHAPE, 0)
+    sample = samples.sampler(gan, device_mesh.data_mesh())
+    for number, count in enumerate((7, 4, 1)):
+        z, labels = samples.metric_latents(gan, number, count)
+        images = samples.generate(sample, Average({"w": np.float32(number)}, {}), z, labels, batch_size=4, alpha=0.5)
+        assert images.shape == (count, 4, 4, 1)
+    with pytest.raises(AssertionError, match="traced > 1 times"):
+        samples.generate(sample, Average({"w": np.float32(0)}, {}), z, labels, batch_size=2)
 
 
 @pytest.mark.parametrize("channels, mode", [(1, "L"), (2, "L"), (3, "RGB"), (4, "RGBA"), (5, "RGB")])

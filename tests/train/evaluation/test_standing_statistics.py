@@ -1,3 +1,4 @@
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +38,7 @@ def test_statistics_are_those_of_the_averaged_weights():
     np.testing.assert_allclose(statistics["var"], 4, atol=0.4)
     assert after.params is before.params
     again = standing_statistics.batch_stats_recalibrator(GAN, num_batches=50, batch_size=64)(before)
-    jax.tree.map(np.testing.assert_array_equal, after, again)
+    chex.assert_trees_all_equal(after, again)
 
 
 def test_no_batches_leave_the_running_statistics():

@@ -17,7 +17,7 @@ def test_a_recipe_may_ask_for_an_accelerator():
     with pytest.raises(ValueError) as error:
         preflight.check_accelerator(other)
     message = str(error.value)
-    assert f"config.accelerator: this recipe asks for {other}, found only {backend}" in message
+    assert f"config.accelerator: found {other!r}, allowed: 'any', because this machine has only {backend}" in message
     assert "pip install" in message and "--config.accelerator=any" in message
 
 
@@ -26,7 +26,7 @@ def test_either_accelerator_will_do(monkeypatch):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
         preflight.check_accelerator("gpu_or_tpu")
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    with pytest.raises(ValueError, match="this recipe asks for gpu or tpu, found only cpu"):
+    with pytest.raises(ValueError, match="found 'gpu_or_tpu', allowed: 'any', because this machine has only cpu"):
         preflight.check_accelerator("gpu_or_tpu")
 
 

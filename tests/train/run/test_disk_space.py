@@ -33,7 +33,9 @@ def test_size_is_that_of_all_arrays(state):
 
 def test_a_disk_without_room_for_a_checkpoint_is_refused(state, monkeypatch, tmp_path):
     asked = _with_free(monkeypatch, 1000)
-    with pytest.raises(ValueError, match="--workdir: found 9.31e-07 GiB free where .*, allowed: .* GiB or more"):
+    with pytest.raises(
+        ValueError, match="--workdir: found 9.31e-07 GiB free on the disk of .*, allowed: .* GiB or more"
+    ):
         disk_space.check(epath.Path(tmp_path / "new" / "run"), state, RULE)
     assert asked == [str(tmp_path)]
 

@@ -44,8 +44,8 @@ def test_the_step_and_the_phase_are_named_and_the_way_on(failed):
     assert outcome.code == 1
     first, second = outcome.err.splitlines()
     assert first.startswith("error: step 6, phase g_main: loss is ") and "gradient norm is " in first
-    kept = f"Kept in {workdir}/failures/step_6: flaxgan replay {workdir} does that step again"
-    assert second == f"{kept} and says where it comes from"
+    kept = f"Saved in {workdir}/failures/step_6: flaxgan replay {workdir} repeats that step"
+    assert second == f"{kept} and finds the origin of the values"
 
 
 def test_the_state_before_it_is_kept_though_it_was_noticed_later(failed):
@@ -99,7 +99,7 @@ def test_replay_repeats_the_step_and_says_where_it_begins(failed):
 def test_a_run_without_failures_is_refused(tiny_run):
     outcome = tiny_runs.flaxgan("replay", tiny_run.workdir)
     assert outcome.code == 1
-    assert outcome.err.startswith(f"error: {tiny_run.workdir}: holds no failure; allowed: a run in which a number")
+    assert outcome.err.startswith(f"error: {tiny_run.workdir}: holds no failure; allowed: a run with a non-finite")
 
 
 NESTED = b"[" * 100_000

@@ -22,7 +22,7 @@ def _steps(workdir) -> list[int]:
 def _signalling(number: int, at_step: int):
     """A progress line that sends a signal to this process when a step is reached, as Ctrl-C would."""
 
-    def line(record, config):
+    def line(record, **settings):
         if record["step"] == at_step:
             os.kill(os.getpid(), number)
         return f"step {record['step']}"

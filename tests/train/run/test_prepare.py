@@ -82,7 +82,7 @@ def test_the_hint_of_the_recipe_is_shown_where_data_are_missing(tmp_path):
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"accelerator": "tpu"}, "config.accelerator: this recipe asks for tpu, found only"),
+        ({"accelerator": "tpu"}, "config.accelerator: found 'tpu', allowed: 'any', because this machine has only"),
         (
             {"metrics": ("fid9",)},
             "config.metrics: flaxgan.train.evaluation.snapshot_metrics has no function 'fid9'; allowed: class_qual",

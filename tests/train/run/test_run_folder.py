@@ -119,7 +119,7 @@ def test_a_damaged_config_is_refused_by_the_name_of_the_file(tmp_path, config):
 def test_a_folder_is_for_one_program_at_a_time(tmp_path, config):
     folder = _open(tmp_path, config)
     second = run_folder.locked(folder)
-    with run_folder.locked(folder), pytest.raises(ValueError, match=f"{tmp_path} is in use by another program"):
+    with run_folder.locked(folder), pytest.raises(ValueError, match=f"{tmp_path}, which is in use by another program"):
         second.__enter__()
     with run_folder.locked(folder):
         pass
@@ -128,7 +128,7 @@ def test_a_folder_is_for_one_program_at_a_time(tmp_path, config):
 def test_hosts_must_see_the_same_folder(tmp_path, config, monkeypatch):
     monkeypatch.setattr(run_folder, "SHARED_SECONDS", 0.0)
     folder = run_folder.RunFolder(epath.Path(tmp_path))
-    with pytest.raises(ValueError, match=f"{tmp_path} is not the folder that process 0 writes to"):
+    with pytest.raises(ValueError, match=f"{tmp_path}, which is not the folder that process 0 writes to"):
         run_folder.require_shared(folder, config)
     _open(tmp_path, config)
     run_folder.require_shared(folder, _with_data(config, path="/of/this/host"))
