@@ -1,4 +1,4 @@
-"""What the fields of a recipe's data section are on the command line of `flaxgan dataset`, where messages name them."""
+"""The flags of `flaxgan dataset` for fields of a recipe's data section, as messages name them."""
 
 import re
 
@@ -9,7 +9,7 @@ _OTHER_NAMES = {"path": "SRC", "num_classes=0": "--labels none"}
 
 
 def with_flags(message: str) -> str:
-    """A message in which data.on_error=skip, as recipes have it, is --on-error skip."""
+    """Returns a message in which data.on_error=skip, as recipes have it, reads --on-error skip."""
     return _FIELD.sub(_flag, message)
 
 

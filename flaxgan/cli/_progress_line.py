@@ -1,4 +1,4 @@
-"""A line on the error stream that says how far a command is: rewritten on a terminal, elsewhere a new one at times."""
+"""A progress line on the error stream: rewritten on a terminal, elsewhere a new line now and then."""
 
 import sys
 import time
@@ -10,27 +10,27 @@ _FILE_SECONDS = 10.0
 
 
 class ProgressLine:
-    """Images done, images a second, and the time that is left.
+    """Shows the images done, images per second, and the time that is left.
 
     Args:
       count: images in all.
-      unusable: what is said of images that cannot be used.
-      names_all: whether those are named that an earlier process has found.
+      unusable: the words for images that cannot be used.
+      names_all: whether images that an earlier process found to be unusable are named, too.
     """
 
-    def __init__(self, count: int, *, unusable: str = "skipped", names_all: bool = False):
+    def __init__(self, count: int, *, unusable: str = "skipped", names_all: bool = False) -> None:
         self._count = count
         self._unusable = unusable
         self._names_all = names_all
         self._done = self._new = self._skipped = 0
         self._started = self._shown = time.monotonic()
         self._rewrites = sys.stderr.isatty()
-        self._is_open = False  # whether the last line on the terminal is this one
+        self._is_open = False  # Whether the last line on the terminal is this one.
 
     def converted(self, row: Row, is_new: bool) -> None:
-        """One more image is converted; those of an earlier process count as done, but not for the speed."""
+        """Counts a converted image. Images of an earlier process count as done, but not for the speed."""
         if is_new and not self._new and self._done:
-            self._print(f"going on after {self._done:,} of {self._count:,} images")
+            self._print(f"resuming after {self._done:,} of {self._count:,} images")
         if row.skipped is not None:
             self._skipped += 1
             if is_new or self._names_all:
@@ -38,11 +38,11 @@ class ProgressLine:
         self._step(is_new)
 
     def checked(self, done: int, count: int) -> None:
-        """One more image is checked."""
+        """Counts a checked image."""
         self._step(True)
 
     def close(self) -> None:
-        """Leaves the line as it is; what is printed next begins a new one."""
+        """Leaves the line as it is; the next output begins a new one."""
         if self._is_open:
             self._show()
             print(file=sys.stderr)

@@ -1,106 +1,19 @@
-"""Does the step again that ended a run because a number was not finite, and says where that number comes from.
+"""Repeats the step whose non-finite number ended a run, and shows where that number comes from.
 
-Such a run has kept the state before the step, its images and its random key in RUN/failures. The step is done once as
-in training, then with every layer and gradient watched, then one operation at a time until one is not finite.
+Such a run has kept the state before the step, its images and its random key in RUN/failures. The step is run once as in
+training, then with every layer and gradient watched, then one operation at a time until a result is non-finite.
 """
 
 import argparse
-import dataclasses
-from collections.abc import Iterator, Mapping
-
-import jax
-import jax.numpy as jnp
-import numpy as np
-from etils import epath
-
-from flaxgan.train import trained
-from flaxgan.train.checkpoints import store
-from flaxgan.train.checkpoints.store import Checkpoints
-from flaxgan.train.distributed import device_mesh
-from flaxgan.train.programs import compilation, nan_trace, preflight
-from flaxgan.train.run import failures, logs
-from flaxgan.train.run.failures import Failure
-from flaxgan.train.step import binding, nan_guard, phases, stage_plan
-from flaxgan.train.step.phases import Batch
-from flaxgan.train.step.state import TrainState
-from flaxgan.train.step.training_setup import TrainingSetup
-
-MAX_LINES = 10
-"""Arrays of a kind that are listed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `flaxgan replay`."""
+    """Adds the arguments of `flaxgan replay`."""
     parser.add_argument("run_path", metavar="RUN", help="a run folder (its latest failure), or one folder in failures/")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints what is not finite."""
-    folder = failures.locate(arguments.run_path)
-    failure, batch, fake_labels = failures.read(folder)
-    setup = _setup(folder, failure.step, fake_labels)
-    phases.by_name(setup, failure.phase)
-    with jax.default_matmul_precision(setup.config.matmul_precision):
-        state = _restore(folder, failure.step, setup)
-        for line in report(setup, state, batch, failure):
-            print(line, flush=True)
+    """Prints the report."""
+    from flaxgan.cli import _failure_report  # Imports JAX, which `--help` can do without.
 
-
-def report(setup: TrainingSetup, state: TrainState, batch: Batch, failure: Failure) -> Iterator[str]:
-    """What there is to say of a failure, line by line."""
-    yield f"step {failure.step}, phase {failure.phase}, seed {failure.seed}, on {failures.describe_devices()}"
-    yield f"in training  {failure.problem}, on {failure.devices}"
-    scalars, all_finite = again(setup, state, batch, failure)
-    yield f"again        {'everything is finite' if all_finite else logs.problem(scalars)}"
-    yield from _arrays("state before it", nan_trace.not_finite(state))
-    phase = phases.by_name(setup, failure.phase)
-    reals = phase.reals(jax.tree.map(jnp.asarray, batch), state.images_seen)
-    inputs = jax.jit(phase.draw)(phase.key(failure.seed, failure.step, failure.repeat))
-    watched = nan_trace.watch(setup, failure.phase, state, reals, inputs)
-    yield f"values       {', '.join(f'{name} {float(np.mean(value)):.6g}' for name, value in watched.scalars.items())}"
-    yield from _arrays("layers", watched.outputs)
-    yield from _arrays("gradients", watched.gradients)
-    operation = nan_trace.first_operation(setup, failure.phase, state, reals, inputs)
-    yield f"operation    {operation or 'none whose result is not finite'}"
-
-
-def again(
-    setup: TrainingSetup, state: TrainState, batch: Batch, failure: Failure
-) -> tuple[dict[str, np.ndarray], bool]:
-    """The phase as in training: its values, and whether everything was finite."""
-    mesh = device_mesh.data_mesh()
-    phase = phases.by_name(setup, failure.phase)
-    program = jax.jit(nan_guard.guarded(phase.program(failure.seed)), out_shardings=device_mesh.replicated(mesh))
-    placed = jax.device_put(batch, device_mesh.batched(mesh))
-    _, all_finite, scalars = program(state, np.bool_(True), placed, np.int32(failure.repeat))
-    return jax.device_get(scalars), bool(all_finite)
-
-
-def _arrays(title: str, found: Mapping[str, nan_trace.Count]) -> Iterator[str]:
-    """The arrays that are not finite, the first ones by name."""
-    yield f"{title:<12} {f'{len(found)} not finite' if found else 'finite'}"
-    for name, count in list(found.items())[:MAX_LINES]:
-        yield f"  {name}: {count.bad:,} of {count.size:,}"
-    if len(found) > MAX_LINES:
-        yield f"  ... and {len(found) - MAX_LINES} more"
-
-
-def _setup(folder: epath.Path, step: int, fake_labels: np.ndarray) -> TrainingSetup:
-    """The setup of the stage, with the labels that were drawn: others depend on the data, which may be elsewhere."""
-    where = store.locate(folder)
-    config = store.read_config(where)
-    with trained.naming_config(where):
-        built = binding.build(
-            config, trained.image_shape(config), constrain=device_mesh.constrain_batch(device_mesh.data_mesh())
-        )
-        preflight.check_batch(built)
-    built = dataclasses.replace(built, labels=lambda key, shape: jnp.asarray(fake_labels))
-    return built.at(stage_plan.number_at(built.stages, step))
-
-
-def _restore(folder: epath.Path, step: int, setup: TrainingSetup) -> TrainState:
-    checkpoints = Checkpoints(folder / "checkpoints", keep=1)
-    try:
-        return checkpoints.restore(step, compilation.abstract_state(setup, device_mesh.data_mesh()))
-    finally:
-        checkpoints.close()
+    _failure_report.run(arguments)

@@ -8,6 +8,8 @@ import tiny_runs
 from flaxgan import cli, lookup
 from flaxgan.cli import inspect
 
+COMMANDS = [name.replace("_", "-") for name in lookup.module_names(cli)]
+
 
 def test_every_module_is_a_subcommand_with_help():
     general = tiny_runs.flaxgan("--help")
@@ -59,7 +61,7 @@ def test_addresses_that_nothing_can_be_read_from():
     )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["recipes", "--help"], ["inspect", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)], ids=lambda a: a[0])
 def test_help_imports_nothing_heavy(arguments):
     heavy = {"jax", "numpy", "flax", "orbax", "tyro", "PIL", "optax", "etils", "sklearn", "grain"}
     program = (

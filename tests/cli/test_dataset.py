@@ -81,7 +81,7 @@ def test_set_that_brings_its_own_images(tmp_path):
     done = dataset("digits", tmp_path / "a.zip", "--resolution", "8")
     assert done.code == 0 and "1,797 images of 8x8x1, 10 classes" in done.out, done.err
     again = dataset("digits", tmp_path / "a.zip", "--resolution", "8")
-    assert again.code == 0 and "is there already, made like this; nothing to do" in again.out
+    assert again.code == 0 and "exists already, made in the same way; nothing to do" in again.out
     other = dataset("digits", tmp_path / "a.zip", "--resolution", "16")
     assert other.code == 1 and "a.zip: exists" in other.err
 
@@ -142,7 +142,7 @@ def test_killed_in_the_middle_the_same_command_goes_on(photos, tmp_path):
     killed = converted_sets.run_until_killed(f"{program}sys.exit(cli.main({[*arguments, '2']}))", 3)
     assert killed == -signal.SIGKILL and not (tmp_path / "a.zip").exists()
     done = tiny_runs.flaxgan(*arguments, "4")
-    assert done.code == 0 and "going on after 2 of 6 images" in done.err, done.err
+    assert done.code == 0 and "resuming after 2 of 6 images" in done.err, done.err
     assert dataset(photos, tmp_path / "b.zip", "--resolution", "8", "--workers", "1").code == 0
     assert content(tmp_path / "a.zip") == content(tmp_path / "b.zip")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "b.zip", "photos"]
@@ -283,7 +283,7 @@ def now(monkeypatch):
 def test_line_of_progress_in_a_file(now, capsys):
     convert_slowly(_progress_line.ProgressLine(2000), now)
     assert capsys.readouterr().err.splitlines() == [
-        "going on after 1,000 of 2,000 images",
+        "resuming after 1,000 of 2,000 images",
         "1,040 of 2,000 images (52.0%), 4 images/s, 4:00 left",
         "skipped: a.png: is empty",
         "1,080 of 2,000 images (54.0%), 4 images/s, 3:50 left, 1 skipped",
@@ -294,7 +294,7 @@ def test_line_of_progress_on_a_terminal(now, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     convert_slowly(_progress_line.ProgressLine(20_000), now)
     lines = capsys.readouterr().err.split("\n")
-    assert lines[0] == "going on after 1,000 of 20,000 images"
+    assert lines[0] == "resuming after 1,000 of 20,000 images"
     assert lines[1].count("\r\033[K") == 51 and lines[1].endswith("\r\033[Kskipped: a.png: is empty")
     assert "\r\033[K1,001 of 20,000 images (5.0%), 4 images/s, 1:19:10 left\r" in lines[1]
     assert lines[2].endswith("\r\033[K1,080 of 20,000 images (5.4%), 4 images/s, 1:18:50 left, 1 skipped")

@@ -6,7 +6,7 @@ import pytest
 import tiny_runs
 from PIL import Image
 
-from flaxgan.cli import generate
+from flaxgan.cli import _seed_images, generate
 from flaxgan.ops.image import to_uint8
 from flaxgan.train import trained
 
@@ -40,21 +40,21 @@ def images_of(tiny_run, tmp_path):
     ],
 )
 def test_seeds_are_numbers_and_ranges(text, seeds):
-    assert generate.parse_seeds(text) == seeds
+    assert _seed_images.parse_seeds(text) == seeds
 
 
 @pytest.mark.parametrize("text", ["", "a", "3-1", "-1", "1-", "1,,2", "1.5", "4294967296", "0-3-5"])
 def test_other_seeds_are_refused(text):
     with pytest.raises(ValueError, match=r"--seeds: found .*, allowed: numbers and ranges such as 0-63"):
-        generate.parse_seeds(text)
+        _seed_images.parse_seeds(text)
 
 
 def test_truncation_draws_large_components_again():
     """The others stay: of the same seed, more truncation moves more of z."""
-    whole = generate.latent(3, 500)
+    whole = _seed_images.latent(3, 500)
     np.testing.assert_array_equal(whole, np.random.RandomState(3).randn(500).astype(np.float32))
     for truncation in (2.0, 0.5):
-        z = generate.latent(3, 500, truncation)
+        z = _seed_images.latent(3, 500, truncation)
         kept = np.abs(whole) <= truncation
         np.testing.assert_array_equal(z[kept], whole[kept])
         assert np.abs(z).max() <= truncation and 0 < np.count_nonzero(~kept) == np.count_nonzero(z != whole)
@@ -176,12 +176,12 @@ def test_a_run_without_checkpoints_is_refused(tmp_path):
 def test_batches_are_rounded_up_to_whole_devices(monkeypatch, tiny_run):
     sizes = []
     monkeypatch.setattr(jax, "device_count", lambda: 3)
-    monkeypatch.setattr(generate.device_mesh, "data_mesh", lambda: "mesh")
-    monkeypatch.setattr(generate.samples, "sampler", lambda gan, mesh, options, stage: (mesh, options))
-    monkeypatch.setattr(generate.samples, "generate", lambda *unused, batch_size, alpha: sizes.append(batch_size))
+    monkeypatch.setattr(_seed_images.device_mesh, "data_mesh", lambda: "mesh")
+    monkeypatch.setattr(_seed_images.samples, "sampler", lambda gan, mesh, options, stage: (mesh, options))
+    monkeypatch.setattr(_seed_images.samples, "generate", lambda *unused, batch_size, alpha: sizes.append(batch_size))
     parser = argparse.ArgumentParser()
     generate.add_arguments(parser)
     for count in (10, 5):
         arguments = parser.parse_args(["RUN", "--out=x", f"--seeds=0-{count - 1}", "--batch-size=4"])
-        generate.images_of_seeds(trained.load(tiny_run.workdir), list(range(count)), arguments)
+        _seed_images.images_of_seeds(trained.load(tiny_run.workdir), list(range(count)), arguments)
     assert sizes == [6, 5]

@@ -1,3 +1,4 @@
+import argparse
 import functools
 
 import jax
@@ -6,7 +7,7 @@ import pytest
 import tiny_runs
 from PIL import Image
 
-from flaxgan.cli import reconstruct
+from flaxgan.cli import _reconstruction_pairs, reconstruct
 from flaxgan.config import Config, DataConfig
 from flaxgan.data.decoding.transform import Transform
 from flaxgan.train import trained
@@ -106,10 +107,10 @@ def test_images_of_another_size_are_cropped_about_the_centre_and_resized(run, tm
 def test_images_are_transformed_as_those_of_the_run_were():
     """Where the run took images of one size only, others are fitted."""
     fitted = DataConfig(resolution=(8, 12), channels=1)
-    assert reconstruct.transform_of(fitted) == Transform((8, 12), 1, "center", "lanczos")
+    assert _reconstruction_pairs.transform_of(fitted) == Transform((8, 12), 1, "center", "lanczos")
     for crop, resize in (("none", "box"), ("center", "none"), ("center", "lanczos")):
         data = DataConfig(resolution=8, crop=crop, resize=resize)
-        assert reconstruct.transform_of(data) == Transform((8, 8), 3, crop, resize)
+        assert _reconstruction_pairs.transform_of(data) == Transform((8, 8), 3, crop, resize)
 
 
 def test_a_run_that_does_not_encode_is_refused_by_name(tiny_run, originals, tmp_path):
@@ -122,11 +123,11 @@ def test_a_run_that_does_not_encode_is_refused_by_name(tiny_run, originals, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["images", "--out=grid.jpg"], "--out: found grid.jpg, allowed: a file FILE.png"),
+        (["images", "--out=grid.jpg"], "--out: found 'grid.jpg', allowed: a file FILE.png"),
         (["images", "--out=grid.png", "--batch-size=0"], "--batch-size: found 0, allowed: at least 1"),
         (["images", "--out=grid.png", "--scale=0"], "--scale: found 0.0, allowed: a finite number above 0"),
         (["images", "--out=grid.png", "--scale=nan"], "--scale: found nan, allowed: a finite number above 0"),
-        (["empty", "--out=grid.png"], "empty: holds no images, allowed: a folder of .png"),
+        (["empty", "--out=grid.png"], "empty: found no images, allowed: a folder of .png"),
         (["no.png", "--out=grid.png"], "no.png: No such file or directory"),
         (["text.png", "--out=grid.png"], "text.png: not a PNG, JPEG or WebP image, or damaged"),
     ],
@@ -143,3 +144,9 @@ def test_wrong_values_are_refused(run, originals, tmp_path, monkeypatch, argumen
 def test_a_folder_without_a_run_is_refused(originals, tmp_path):
     outcome = tiny_runs.flaxgan("reconstruct", tmp_path, originals[0], "--out", tmp_path / "grid.png")
     assert outcome.code == 1 and "holds no checkpoint" in outcome.err
+
+
+def test_the_scale_is_that_of_the_library_by_default():
+    parser = argparse.ArgumentParser()
+    reconstruct.add_arguments(parser)
+    assert parser.parse_args(["run", "images", "--out=grid.png"]).scale == reconstruction.SCALE

@@ -115,7 +115,7 @@ class RemoteFile:
 
     def read_at(self, offset: int, count: int, where: str) -> bytes:
         """Reads `count` bytes at an offset; see `LocalFile.read_at`."""
-        from fsspec.spec import AbstractBufferedFile  # type: ignore[import-untyped]  # It has no type information.
+        from fsspec.spec import AbstractBufferedFile
 
         if not count:
             return b""
