@@ -208,14 +208,14 @@ def test_check_refuses_what_this_command_has_not_made(tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], r"SRC and DEST: one is missing"),
-        (["photos"], r"SRC and DEST: one is missing"),
+        ([], r"SRC and DEST: found one of them, allowed: both"),
+        (["photos"], r"SRC and DEST: found one of them, allowed: both"),
         (["photos", "--check", "a.zip"], r"has no|SRC: found '.*photos' beside --check"),
         (["nothing", "a.zip"], r"SRC: '.*nothing' does not exist; allowed: a folder, .*--source tfds"),
-        (["photos", "a"], r"DEST: found '.*a'; allowed: a name that ends in \.zip, or --format array_record"),
+        (["photos", "a"], r"DEST: found '.*a', allowed: a name that ends in \.zip, or --format array_record"),
         (["photos", "a", "--format", "zip"], r"DEST: found '.*a' with --format zip"),
         (["photos", "a.zip", "--format", "array_record"], r"DEST: found '.*a\.zip' with --format array_record"),
-        (["photos", "gs://bucket/a.zip"], r"DEST: found 'gs://bucket/a\.zip'; allowed: a local path"),
+        (["photos", "gs://bucket/a.zip"], r"DEST: found 'gs://bucket/a\.zip', allowed: a local path"),
         (["photos", "a.zip", "--workers", "0"], r"--workers: found 0, allowed: at least 1"),
         (["photos", "a.zip", "--source", "floder"], r"--source: found 'floder', allowed: .*folder"),
         (["photos", "a.zip"], r"the image is 2[12]x30 pixels"),

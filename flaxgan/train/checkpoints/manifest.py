@@ -1,7 +1,7 @@
 """The manifest of a checkpoint: checksums of its arrays and the measured values of metrics."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from typing import Any
 
 import jax
@@ -86,12 +86,44 @@ class ManifestHandler(ocp.JsonCheckpointHandler):
                 content = {**args.item, "checksums": integrity.checksums(args.item["checksums"])}
                 (directory / FILE).write_text(json.dumps(content))
 
-        return [ocp.future.CommitFutureAwaitingContractedSignals(write(), name="flaxgan-manifest")]
+        return [ocp.future.CommitFutureAwaitingContractedSignals(_Deferred(write), name="flaxgan-manifest")]
 
     @classmethod
     def typestr(cls) -> str:
         """Returns the name of the handler that can read the file, which Orbax notes in the checkpoint."""
         return ocp.JsonCheckpointHandler.typestr()
+
+
+class _Deferred(Coroutine):
+    """A coroutine that is made when it first runs.
+
+    Orbax drops the futures of all items of a checkpoint when one of them fails. Python warns of coroutines that never
+    ran, at any time later.
+    """
+
+    def __init__(self, make: Callable[[], Coroutine]) -> None:
+        self._make = make
+        self._running: Coroutine | None = None
+
+    def send(self, value: Any) -> Any:
+        """Runs to the next suspension, see `collections.abc.Coroutine`."""
+        if self._running is None:
+            self._running = self._make()
+        return self._running.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raises an error where the coroutine is suspended, see `collections.abc.Coroutine`."""
+        if self._running is None:
+            self._running = self._make()
+        return self._running.throw(*error)
+
+    def close(self) -> None:
+        """Ends the coroutine, see `collections.abc.Coroutine`."""
+        if self._running is not None:
+            self._running.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._make().__await__()
 
 
 def _host_copies(arrays: dict[str, Any]) -> dict[str, Any]:

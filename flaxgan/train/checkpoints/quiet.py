@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 _LOGGERS = ("absl", "asyncio")
+_SIGNS = ("orbax", "ocdbt", "zarr")
+"""Words of records of Orbax and of the array store below it."""
 
 
 class _Silence:
@@ -80,5 +82,6 @@ def stay_quiet(seconds: float) -> None:
 
 
 def _passes(record: logging.LogRecord) -> bool:
-    """Returns False for a record of Orbax, or of asyncio about a task of Orbax."""
-    return record.levelno >= logging.CRITICAL or not ("orbax" in record.pathname or "orbax" in record.getMessage())
+    """Returns False for a record of Orbax, or of asyncio about a task of Orbax or of the array store."""
+    text = f"{record.pathname} {record.getMessage()}".lower()
+    return record.levelno >= logging.CRITICAL or not any(sign in text for sign in _SIGNS)
