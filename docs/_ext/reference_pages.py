@@ -1,0 +1,100 @@
+"""Writes a page for each public module of the packages that users import; autodoc fills them."""
+
+import importlib
+import pathlib
+import re
+from types import ModuleType
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from flaxgan import lookup
+
+PACKAGES = {
+    "ops": "Pure functions on arrays: resampling, convolutions, normalizations.",
+    "nn": "Linen layers and the parts that networks are made of.",
+    "networks": "GAN families: one module each, with `build`.",
+    "losses": "Adversarial losses, regularizers and gradient penalties.",
+    "augment": "Adaptive discriminator augmentation.",
+    "data": "Sources of images, and deterministic batches.",
+    "metrics": "Quality measures on features and images.",
+    "config": "The fields of a recipe.",
+}
+"""Packages with a page for each of their modules (and for those of the packages inside), and their contents."""
+
+MODULES = {
+    "flaxgan.train.trained": "Trained networks from a run folder.",
+    "flaxgan.train.step.state": "The train state.",
+    "flaxgan.types": "The types that all packages share.",
+    "flaxgan.errors": "Errors that name a field.",
+    "flaxgan.prng": "Random keys.",
+}
+"""Single modules besides."""
+
+NAME = "reference"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Writes the pages before Sphinx looks for them."""
+    app.connect("builder-inited", lambda app: write(pathlib.Path(app.srcdir) / NAME))
+    return {"parallel_read_safe": True}
+
+
+def write(folder: pathlib.Path) -> None:
+    """Writes all pages into a folder, and removes pages of modules that are gone."""
+    pages = {"index": _index()}
+    for name, text in PACKAGES.items():
+        package = importlib.import_module(f"flaxgan.{name}")
+        found = modules(package)
+        pages[package.__name__] = _package_page(package, text, found)
+        pages |= {module: _module_page(module) for module in found}
+    pages |= {module: _module_page(module) for module in MODULES}
+    folder.mkdir(exist_ok=True)
+    for path in folder.glob("*.rst"):
+        if path.stem not in pages:
+            path.unlink()
+    for name, page in pages.items():
+        write_if_changed(folder / f"{name}.rst", page)
+
+
+def write_if_changed(path: pathlib.Path, text: str) -> None:
+    """Writes a file, unless it holds the text already: Sphinx then has nothing to read again."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def modules(package: ModuleType) -> list[str]:
+    """Full names of the public modules of a package and of the packages inside it."""
+    found = []
+    for name in lookup.module_names(package):
+        module = importlib.import_module(f"{package.__name__}.{name}")
+        found += modules(module) if hasattr(module, "__path__") else [module.__name__]
+    return found
+
+
+def _index() -> str:
+    rows = {f"flaxgan.{name}": text for name, text in PACKAGES.items()} | MODULES
+    lines = [f"* :doc:`{name}`: {text.replace('`', '``')}" for name, text in rows.items()]
+    intro = "Every public function and class, from its docstring. Imports go through modules: there is one place for each."
+    return _page("Reference", intro, *lines, _toctree(rows))
+
+
+def _package_page(package: ModuleType, text: str, found: list[str]) -> str:
+    rows = [f"* :doc:`{name}`" for name in found]
+    own = f".. automodule:: {package.__name__}\n   :ignore-module-all:\n" if package.__doc__ else text.replace("`", "``")
+    return _page(package.__name__, own, *rows, _toctree(found))
+
+
+def _module_page(name: str) -> str:
+    return _page(name, f".. automodule:: {name}")
+
+
+def _page(title: str, *parts: str) -> str:
+    bullets = [f"{part}\n" if part.startswith("* ") else f"\n{part}\n" for part in parts]
+    return f"{title}\n{'=' * len(title)}\n{''.join(bullets)}"
+
+
+def _toctree(names: Any) -> str:
+    """Entries without the parts of their names that are the same for all."""
+    entries = (f"   {re.sub(r'^flaxgan[.](?:[a-z]+[.])?', '', name)} <{name}>\n" for name in names)
+    return f".. toctree::\n   :hidden:\n\n{''.join(entries)}"
