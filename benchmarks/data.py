@@ -4,9 +4,9 @@
 
 The decoder alone: threads that do nothing but turn the bytes of image files, which lie in memory, into arrays
 (Pillow, `np.asarray(Image.open(...).convert("RGB"))`). The pipeline: the same files in a ZIP archive, read, checked,
-decoded, flipped at random and put into batches, by as many threads, by as many processes, and once decoded images are
-in memory. They take turns, so that another job on the machine disturbs all alike; a ratio is the median of the rounds'
-ratios, with the lower and the upper quartile.
+decoded and put into batches, by the same number of threads, by the same number of processes, and with all decoded
+images in memory. They take turns, so that another job on the machine disturbs all alike. A ratio is the median of the
+rounds' ratios, with the lower and the upper quartile.
 """
 
 import argparse
@@ -35,7 +35,7 @@ KINDS = {"PNG": {}, "JPEG": {"quality": 90}}
 
 
 def photo(seed: int, size_px: int) -> np.ndarray:
-    """Smooth colours with some noise, which compress about as photos do."""
+    """Returns smooth colours with some noise, which compress about as well as photos."""
     random = np.random.default_rng(seed)
     coarse = Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8))
     smooth = np.asarray(coarse.resize((size_px, size_px), Image.Resampling.BICUBIC), np.float32)
@@ -43,7 +43,7 @@ def photo(seed: int, size_px: int) -> np.ndarray:
 
 
 def files_of(size_px: int, kind: str) -> list[bytes]:
-    """The image files of a set."""
+    """Returns the image files of a set."""
     files = []
     for seed in range(NUM_IMAGES):
         file = io.BytesIO()
@@ -53,7 +53,7 @@ def files_of(size_px: int, kind: str) -> list[bytes]:
 
 
 def timed(step: Callable[[], object], images: int, seconds: float) -> float:
-    """Repeats a step of so many images; returns images for each second."""
+    """Repeats a step that makes `images` images; returns the images per second."""
     count, start = 0, time.perf_counter()
     while (passed := time.perf_counter() - start) < seconds:
         step()
@@ -62,7 +62,7 @@ def timed(step: Callable[[], object], images: int, seconds: float) -> float:
 
 
 def decoder(files: list[bytes], *, threads: int, seconds: float) -> float:
-    """Each thread decodes one batch after the other."""
+    """Measures the decoder alone: each thread decodes one batch after the other."""
 
     def decode(start: int) -> None:
         for index in range(start, start + BATCH_SIZE):
@@ -80,7 +80,7 @@ def decoder(files: list[bytes], *, threads: int, seconds: float) -> float:
 
 
 def whole(source: Source, *, threads: int, seconds: float) -> float:
-    """Batches as a run gets them; those that are ready when it starts to count are left out."""
+    """Measures batches as a run gets them, without the batches that are ready before the clock starts."""
     batches = batching.batches(source, batch_size=BATCH_SIZE, seed=0, mirror=True, num_threads=threads)
     with contextlib.closing(batches):
         for _ in range(2 * threads + 1):
@@ -89,7 +89,7 @@ def whole(source: Source, *, threads: int, seconds: float) -> float:
 
 
 def compare(size_px: int, kind: str, *, threads: int, seconds: float, rounds: int) -> str:
-    """One line of the table."""
+    """Measures one kind of images; returns a line of the table."""
     files, how = files_of(size_px, kind), {"threads": threads, "seconds": seconds}
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "set.zip"
@@ -112,7 +112,7 @@ def compare(size_px: int, kind: str, *, threads: int, seconds: float, rounds: in
 
 
 def ratio(speeds: np.ndarray, which: int) -> str:
-    """Of a column to the first one."""
+    """Returns the ratio of a column to the first one, with its quartiles."""
     low, middle, high = np.percentile(speeds[:, which] / speeds[:, 0], [25, 50, 75])
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 

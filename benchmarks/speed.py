@@ -17,7 +17,7 @@ from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import compilation, preflight
 from flaxgan.train.recipes import flags
 from flaxgan.train.run import logs
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding
 
 CALLS = 12
 """Timed calls of each program, after two that are not timed; the median counts."""
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     jax.config.update("jax_default_matmul_precision", config.matmul_precision)
     mesh = device_mesh.data_mesh()
     shape = (*config.data.resolution_px, config.data.channels)
-    built = training_setup.build(config, shape, constrain=device_mesh.constrain_batch(mesh))
+    built = binding.build(config, shape, constrain=device_mesh.constrain_batch(mesh))
     preflight.check_batch(built)
     batch = _batch(built.stage.batch_size, shape, mesh)
     state = compilation.init_state(built, mesh)
@@ -51,6 +51,7 @@ def _batch(num_images: int, shape: tuple[int, int, int], mesh) -> dict[str, jax.
     arrays = {
         "images": rng.integers(0, 256, (num_images, *shape), np.uint8),
         "labels": np.zeros(num_images, np.int32),
+        "flip": rng.integers(0, 2, num_images) == 1,
     }
     return jax.device_put(arrays, device_mesh.batched(mesh))
 

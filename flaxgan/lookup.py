@@ -1,21 +1,22 @@
-"""From a name in a recipe to the code of that name. A config string IS the code's name: there are no registries."""
+"""Lookup of code by its name in a recipe. A name in a config is the name of the code: there are no registries."""
 
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 
 def module(package: ModuleType, name: str) -> ModuleType:
-    """The module `name` inside `package`.
+    """Imports the module `name` of a package.
 
     Args:
       package: an imported package, e.g. `flaxgan.networks`.
       name: name of one of its modules, without dots.
 
     Raises:
-      ValueError: if the package has no public module of that name; the message lists those it has.
+      ValueError: if the package has no public module of that name; the message lists the public modules.
     """
     names = module_names(package)
     if name not in names:
@@ -24,15 +25,15 @@ def module(package: ModuleType, name: str) -> ModuleType:
 
 
 def module_names(package: ModuleType) -> list[str]:
-    """Names of the public modules of a package, sorted."""
+    """Returns the names of the public modules of a package, sorted."""
     return sorted(info.name for info in pkgutil.iter_modules(package.__path__) if not info.name.startswith("_"))
 
 
-def function(owner: ModuleType, name: str) -> Callable:
-    """The public function `name` that is defined in module `owner`.
+def function(owner: ModuleType, name: str) -> Callable[..., Any]:
+    """Returns the public function `name` that is defined in the module `owner`.
 
     Raises:
-      ValueError: if it defines no such public function; the message lists those it does.
+      ValueError: if the module defines no such function; the message lists its public functions.
     """
     names = function_names(owner)
     if name not in names:
@@ -41,6 +42,6 @@ def function(owner: ModuleType, name: str) -> Callable:
 
 
 def function_names(owner: ModuleType) -> list[str]:
-    """Names of the public functions defined in (not imported into) a module, sorted."""
+    """Returns the names of the public functions defined in (not imported into) a module, sorted."""
     found = inspect.getmembers(owner, inspect.isfunction)
     return sorted(name for name, f in found if f.__module__ == owner.__name__ and not name.startswith("_"))

@@ -1,4 +1,4 @@
-"""Random keys: one per step and purpose, derived and never stored."""
+"""Random keys. Each is derived for one step and one purpose, and never stored."""
 
 import zlib
 
@@ -6,10 +6,10 @@ import jax
 
 
 def step_key(seed: int, step: jax.Array | int, name: str) -> jax.Array:
-    """The key of one purpose at one training step, a pure function of its arguments.
+    """Derives the key of one purpose at one training step, a pure function of its arguments.
 
     Args:
-      seed: the run's seed.
+      seed: the seed of the run.
       step: the training step, a Python int or a traced int32 scalar.
       name: the purpose, e.g. "g_main".
 
@@ -20,5 +20,5 @@ def step_key(seed: int, step: jax.Array | int, name: str) -> jax.Array:
 
 
 def purpose_key(seed: int, name: str) -> jax.Array:
-    """The key of a purpose that belongs to no step, such as initialization."""
+    """Derives the key of a purpose that belongs to no step, such as initialization."""
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))

@@ -1,4 +1,4 @@
-"""Writing files so that a kill or a full disk leaves either the new content or the old, and the file is named."""
+"""Atomic writing of files: after a kill or on a full disk a file has either its new or its old content."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,11 @@ from etils import epath
 
 
 def write_whole(path: epath.Path, text: str) -> None:
-    """Writes a file that is there as a whole or as it was before, whenever the program is killed."""
+    """Writes a file atomically: if the program is killed, the file has either its new or its old content.
+
+    Raises:
+      OSError: if the file cannot be written; the error names the file.
+    """
     part = path.with_name(f"{path.name}.part")
     with naming(path):
         part.write_text(text)
@@ -16,7 +20,7 @@ def write_whole(path: epath.Path, text: str) -> None:
 
 @contextmanager
 def naming(path: epath.Path) -> Iterator[None]:
-    """Names a file, or the folder it is in, where it cannot be written to; Python does so on opening alone."""
+    """Adds the path of a file to every OSError of the block; Python does so only for errors of opening."""
     try:
         yield
     except OSError as error:

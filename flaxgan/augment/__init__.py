@@ -1,4 +1,4 @@
-"""Adaptive discriminator augmentation: what is drawn, how images are changed, and how often (`controller`)."""
+"""Adaptive discriminator augmentation: random draws, the augmentation pipe, and the controller of its probability."""
 
 from flaxgan.augment.draws import Draw as Draw
 from flaxgan.augment.draws import Draws as Draws

@@ -1,6 +1,7 @@
-"""Adaptive augmentation: the probability p follows how far the discriminator overfits.
+"""The controller of adaptive augmentation: the probability p follows the overfitting of the discriminator.
 
-Reference: Karras et al. 2020a, section 3: the heuristic r_t = E[sign(D(real))].
+References:
+  Karras et al. 2020a, section 3: the heuristic r_t = E[sign(D(real))].
 """
 
 from typing import Any
@@ -9,10 +10,12 @@ import flax
 import jax
 import jax.numpy as jnp
 
+from flaxgan.errors import FieldError
+
 
 @flax.struct.dataclass
 class AdaState:
-    """State of the controller; scalars, part of the train state.
+    """State of the controller: scalars that are part of the train state.
 
     Attributes:
       p: float32, probability of augmentation.
@@ -26,24 +29,24 @@ class AdaState:
 
 
 def init(p: float = 0.0) -> AdaState:
-    """The state before training.
+    """Returns the state before training.
 
     Args:
-      p: first probability, at least 0.
+      p: initial probability, at least 0.
 
     Raises:
-      ValueError: if p is negative.
+      FieldError: if p is negative.
     """
     if p < 0:
-        raise ValueError(f"p: found {p}, allowed: at least 0")
+        raise FieldError("p", p, "at least 0")
     return AdaState(jnp.asarray(p, float), jnp.zeros(()), jnp.zeros(()))
 
 
 def accumulate(state: AdaState, real_logits: jax.Array) -> AdaState:
     """Adds the signs of D's logits on a batch of real images.
 
-    To be called where D judges augmented reals in its adversarial phase. (The official code counts its R1 phase, too,
-    which sees the same images again.)
+    The discriminator's adversarial phase calls this with its logits on augmented reals. (The official code also counts
+    the R1 phase, which sees the same images again.)
 
     Args:
       state: the state so far.
@@ -53,23 +56,23 @@ def accumulate(state: AdaState, real_logits: jax.Array) -> AdaState:
       The state with the signs added.
     """
     signs = jnp.sign(jax.lax.stop_gradient(real_logits)).astype(state.sign_sum.dtype)
-    return state.replace(sign_sum=state.sign_sum + jnp.sum(signs), sign_count=state.sign_count + signs.size)
+    return AdaState(state.p, state.sign_sum + jnp.sum(signs), state.sign_count + signs.size)
 
 
 def update(
     state: AdaState, *, images_per_update: int, target: float, kimg: float, p_max: float | None = None
 ) -> AdaState:
-    """Moves p by a fixed step towards the target, and starts a new mean.
+    """Moves p by a fixed step so that r_t approaches the target, and starts a new mean.
 
     p grows if r_t, the mean sign since the last update, is above the target, and shrinks if it is below:
-    p += sign(r_t - target) * images_per_update / (1000 kimg). Where no sign was added, p stays.
+    p += sign(r_t - target) * images_per_update / (1000 kimg). If no sign was added, p does not change.
 
     Args:
       state: the state with the signs of the interval.
       images_per_update: number of real images from one update to the next, batch size * interval.
-      target: wanted r_t, in [-1, 1].
-      kimg: thousands of images in which p can move by 1.
-      p_max: largest p. None sets no bound, as in the official code; an augmentation of strength 1 reaches its
+      target: target of r_t, in [-1, 1].
+      kimg: thousands of images in which p can change by 1.
+      p_max: upper bound of p. None sets no bound, as in the official code; an augmentation of strength 1 reaches its
         largest effect at p = 1.
 
     Returns:
@@ -82,12 +85,12 @@ def update(
 
 
 def maybe_update(state: AdaState, step: jax.Array | int, *, interval: int, **settings: Any) -> AdaState:
-    """`update` after every `interval` steps, for use under jit.
+    """Applies `update` after every `interval` steps, under jit.
 
     Args:
-      state: the state after this step's `accumulate`.
-      step: number of steps that are completed, this one included; may be traced.
-      interval: steps between two updates.
+      state: the state after `accumulate` of this step.
+      step: number of completed steps, including this one; may be traced.
+      interval: number of steps between two updates.
       **settings: the keyword arguments of `update`.
     """
     updated = update(state, **settings)

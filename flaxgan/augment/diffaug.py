@@ -1,7 +1,9 @@
-"""Differentiable augmentation by colour, translation and cutout, as functions of the numbers drawn for them.
+"""Differentiable augmentation by colour, translation and cutout, as pure functions of random draws.
 
-Reference: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training", and their code. Reals and
-fakes are augmented alike, with draws of their own.
+Reals and fakes get the same kinds of augmentation, with independent draws.
+
+References:
+  Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training", and its official code.
 """
 
 from typing import NamedTuple
@@ -9,18 +11,22 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from flaxgan.errors import FieldError
+
 POLICIES = ("color", "translation", "cutout")
 TRANSLATION = 1 / 8
-"""Largest shift, as a share of the side."""
+"""Largest shift, as a fraction of the side."""
 CUTOUT = 1 / 2
-"""Side of the hole, as a share of that of the image."""
+"""Side of the hole, as a fraction of the side of the image."""
 
 
 class Draws(NamedTuple):
-    """What is drawn for a batch.
+    """The random numbers of a batch.
 
     Attributes:
-      brightness, saturation, contrast: uniform in [0, 1), [N].
+      brightness: uniform in [0, 1), [N].
+      saturation: uniform in [0, 1), [N].
+      contrast: uniform in [0, 1), [N].
       translation: rows and columns to shift by, int32 [N, 2], uniform in `translation_range`.
       cutout: row and column of the hole's centre, int32 [N, 2], uniform in `cutout_range`.
     """
@@ -33,7 +39,7 @@ class Draws(NamedTuple):
 
 
 def draw(key: jax.Array, image_shape: tuple[int, ...]) -> Draws:
-    """Draws for images of shape [N, H, W, C]."""
+    """Draws the random numbers for images of shape [N, H, W, C]."""
     num_images, *sides = image_shape[:3]
     keys = jax.random.split(key, 5)
     uniform = [jax.random.uniform(key, (num_images,)) for key in keys[:3]]
@@ -47,19 +53,19 @@ def draw(key: jax.Array, image_shape: tuple[int, ...]) -> Draws:
 
 
 def augment(images: jax.Array, draws: Draws, *, policies: tuple[str, ...] = POLICIES) -> jax.Array:
-    """Applies the policies in the order of POLICIES; colour is brightness, saturation and contrast.
+    """Applies the policies in the order of POLICIES. "color" adjusts brightness, then saturation, then contrast.
 
     Args:
-      images: float [N, H, W, C] in [-1, 1]; the result may lie outside.
-      draws: of `draw`.
-      policies: some of POLICIES.
+      images: float [N, H, W, C] in [-1, 1]. The result may exceed this range.
+      draws: the result of `draw`.
+      policies: a subset of POLICIES.
 
     Raises:
-      ValueError: on an unknown policy.
+      FieldError: if a policy is unknown.
     """
     unknown = [policy for policy in policies if policy not in POLICIES]
     if unknown:
-        raise ValueError(f"policies: found {unknown[0]!r}, allowed: {', '.join(POLICIES)}")
+        raise FieldError("policies", unknown[0], ", ".join(POLICIES))
     if "color" in policies:
         images = adjust_saturation(adjust_brightness(images, draws.brightness), draws.saturation)
         images = adjust_contrast(images, draws.contrast)
@@ -69,22 +75,22 @@ def augment(images: jax.Array, draws: Draws, *, policies: tuple[str, ...] = POLI
 
 
 def adjust_brightness(images: jax.Array, u: jax.Array) -> jax.Array:
-    """x + (u - 1/2), with u [N] for images [N, H, W, C]."""
+    """Computes x + (u - 1/2) with u [N] for images x [N, H, W, C]."""
     return images + (_per_image(u, images) - 0.5)
 
 
 def adjust_saturation(images: jax.Array, u: jax.Array) -> jax.Array:
-    """(x - m) 2u + m with m the mean over a pixel's channels, u [N]."""
+    """Computes (x - m) 2u + m with u [N], where m is the mean of each pixel over its channels."""
     return _scale_around(jnp.mean(images, axis=3, keepdims=True), images, 2 * _per_image(u, images))
 
 
 def adjust_contrast(images: jax.Array, u: jax.Array) -> jax.Array:
-    """(x - m) (u + 1/2) + m with m the mean of the whole image, u [N]."""
+    """Computes (x - m) (u + 1/2) + m with u [N], where m is the mean of the whole image."""
     return _scale_around(jnp.mean(images, axis=(1, 2, 3), keepdims=True), images, _per_image(u, images) + 0.5)
 
 
 def translate(images: jax.Array, shifts: jax.Array) -> jax.Array:
-    """Pixel (i, j) becomes pixel (i + rows, j + columns), or 0 where that is outside.
+    """Shifts images: pixel (i, j) of the result is pixel (i + rows, j + columns), or 0 if that lies outside.
 
     Args:
       images: [N, H, W, C].
@@ -102,7 +108,7 @@ def translate(images: jax.Array, shifts: jax.Array) -> jax.Array:
 def cut_out(images: jax.Array, centers: jax.Array) -> jax.Array:
     """Sets a rectangle of half the height and width to 0.
 
-    Its rows begin at center - size // 2; what would lie outside falls on the border.
+    Its rows start at center - size // 2; rows and columns outside the image fall on its border.
 
     Args:
       images: [N, H, W, C].
@@ -119,13 +125,13 @@ def cut_out(images: jax.Array, centers: jax.Array) -> jax.Array:
 
 
 def translation_range(size: int) -> tuple[int, int]:
-    """[low, high) of the shift along a side of so many pixels."""
+    """Returns the range [low, high) of the shift along a side of `size` pixels."""
     largest = int(size * TRANSLATION + 0.5)
     return -largest, largest + 1
 
 
 def cutout_range(size: int) -> tuple[int, int]:
-    """[low, high) of the hole's centre along a side of so many pixels."""
+    """Returns the range [low, high) of the hole's centre along a side of `size` pixels."""
     return 0, size + 1 - _cutout_px(size) % 2
 
 
@@ -147,5 +153,5 @@ def _scale_around(mean: jax.Array, images: jax.Array, factor: jax.Array) -> jax.
 
 
 def _along(axis: int, values: jax.Array) -> jax.Array:
-    """[N, size] as an array that broadcasts along rows (1) or columns (2) of images."""
+    """Reshapes [N, size] to broadcast along the rows (axis 1) or columns (axis 2) of images."""
     return values[:, :, None, None] if axis == 1 else values[:, None, :, None]

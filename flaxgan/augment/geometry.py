@@ -1,8 +1,10 @@
-"""Pixel blitting and geometric transformations: one affine map per image, composed first and applied once.
+"""Pixel blitting and geometric transformations: the maps of each image are composed first and applied once.
 
-Coordinates are pixels (x, y) from the image's centre, x to the right and y down. Maps lead from output to input.
+Coordinates are pixels (x, y) from the centre of the image, with x to the right and y down. Maps take positions in the
+output to positions in the input.
 
-Reference: Karras et al. 2020a, appendix B.
+References:
+  Karras et al. 2020a, appendix B.
 """
 
 import math
@@ -11,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from flaxgan.augment import warp
-from flaxgan.augment.draws import Draw, Draws, applied
+from flaxgan.augment.draws import Draw, Draws, applied, drawn
 from flaxgan.augment.matrices import product, rotation2d, scaling2d, translation2d
 from flaxgan.augment.spec import AugmentSpec
 
@@ -22,12 +24,12 @@ def transform(images: jax.Array, draws: Draws, p: jax.Array, spec: AugmentSpec) 
     Args:
       images: float [N, H, W, C].
       draws: random numbers.
-      p: probability, a scalar that the strengths are multiplied by.
-      spec: which augmentations.
+      p: probability, a scalar factor of all strengths.
+      spec: the enabled augmentations and their strengths.
 
     Returns:
-      [N, H, W, C]. Images are resampled even where their map is the identity (p = 0), which changes them by about 4e-6
-      in float32; only a spec without any of these augmentations returns the input itself.
+      [N, H, W, C]. Images are resampled even if their map is the identity (p = 0), which changes them by about 4e-6
+      in float32. Only a spec without any of these augmentations returns the input itself.
     """
     size = (images.shape[2], images.shape[1])
     maps = [*_blitting(draws, p, spec, size), *_warping(draws, p, spec, size)]
@@ -35,40 +37,44 @@ def transform(images: jax.Array, draws: Draws, p: jax.Array, spec: AugmentSpec) 
 
 
 def _blitting(draws: Draws, p: jax.Array, spec: AugmentSpec, size: tuple[int, int]) -> list[jax.Array]:
-    """Maps [N, 3, 3] of the enabled ones of xflip, rotate90 and xint."""
+    """Returns the maps [N, 3, 3] of xflip, rotate90 and xint, if enabled."""
     maps = []
     if spec.xflip > 0:
-        flips = applied(draws.xflip, jnp.floor(2 * draws.xflip.value), spec.xflip * p, neutral=0)
+        draw = drawn(draws, "xflip")
+        flips = applied(draw, jnp.floor(2 * draw.value), spec.xflip * p, neutral=0)
         maps.append(scaling2d(1 - 2 * flips, jnp.ones_like(flips)))
     if spec.rotate90 > 0:
-        turns = applied(draws.rotate90, jnp.floor(4 * draws.rotate90.value), spec.rotate90 * p, neutral=0)
+        draw = drawn(draws, "rotate90")
+        turns = applied(draw, jnp.floor(4 * draw.value), spec.rotate90 * p, neutral=0)
         maps.append(rotation2d(math.pi / 2 * turns))
     if spec.xint > 0:
-        shares = (2 * draws.xint.value - 1) * spec.xint_max  # [N, 2]
+        draw = drawn(draws, "xint")
+        shares = (2 * draw.value - 1) * spec.xint_max  # [N, 2]
         moves = jnp.round(shares * jnp.asarray(size, shares.dtype))
-        maps.append(_back(applied(draws.xint, moves, spec.xint * p, neutral=0)))
+        maps.append(_back(applied(draw, moves, spec.xint * p, neutral=0)))
     return maps
 
 
 def _warping(draws: Draws, p: jax.Array, spec: AugmentSpec, size: tuple[int, int]) -> list[jax.Array]:
-    """Maps [N, 3, 3] of the enabled ones of scale, rotate (in two halves), aniso and xfrac."""
+    """Returns the maps [N, 3, 3] of scale, rotate (in two halves), aniso and xfrac, if enabled."""
     maps = []
-    # Either half turns an image with this probability, so that some rotation happens with probability rotate * p.
+    # Each half rotates an image with this probability, so that the image is rotated with probability rotate * p.
     p_half = 1 - jnp.sqrt(jnp.clip(1 - spec.rotate * p, 0, 1))
     if spec.scale > 0:
-        factor = _factor(draws.scale, spec.scale * p, spec.scale_std)
+        factor = _factor(drawn(draws, "scale"), spec.scale * p, spec.scale_std)
         maps.append(scaling2d(1 / factor, 1 / factor))
     if spec.rotate > 0:
-        maps.append(rotation2d(_angle(draws.rotate_pre, p_half, spec.rotate_max)))
+        maps.append(rotation2d(_angle(drawn(draws, "rotate_pre"), p_half, spec.rotate_max)))
     if spec.aniso > 0:
-        factor = _factor(draws.aniso, spec.aniso * p, spec.aniso_std)
+        factor = _factor(drawn(draws, "aniso"), spec.aniso * p, spec.aniso_std)
         maps.append(scaling2d(1 / factor, factor))
     if spec.rotate > 0:
-        maps.append(rotation2d(_angle(draws.rotate_post, p_half, spec.rotate_max)))
+        maps.append(rotation2d(_angle(drawn(draws, "rotate_post"), p_half, spec.rotate_max)))
     if spec.xfrac > 0:
-        moves = draws.xfrac.value * spec.xfrac_std  # [N, 2]
+        draw = drawn(draws, "xfrac")
+        moves = draw.value * spec.xfrac_std  # [N, 2]
         moves = moves * jnp.asarray(size, moves.dtype)
-        maps.append(_back(applied(draws.xfrac, moves, spec.xfrac * p, neutral=0)))
+        maps.append(_back(applied(draw, moves, spec.xfrac * p, neutral=0)))
     return maps
 
 
@@ -81,18 +87,18 @@ def _angle(draw: Draw, probability: jax.Array, half_turns: float) -> jax.Array:
 
 
 def _back(moves: jax.Array) -> jax.Array:
-    """The map from output to input of an image that is moved by [N, 2] pixels."""
+    """Returns the map from output to input that moves images by [N, 2] pixels."""
     return translation2d(-moves[:, 0], -moves[:, 1])
 
 
 def largest_margin_px(spec: AugmentSpec, size: tuple[int, int]) -> tuple[int, int]:
-    """How far outside the image the maps of a spec can reach, where reflections are still needed.
+    """Returns how far outside the image the maps of a spec can reach, as far as a reflection extends.
 
-    The official code pads by what a batch happens to need, which is no static shape. Where every draw is bounded, so is
-    that; otherwise the largest padding is what a reflection offers.
+    The official code pads by what each batch needs, which is not a static shape. If every draw is bounded, so is this
+    padding. Otherwise the padding is the largest that a reflection allows.
 
     Args:
-      spec: which augmentations.
+      spec: the enabled augmentations and their strengths.
       size: (W, H).
 
     Returns:
@@ -107,6 +113,6 @@ def largest_margin_px(spec: AugmentSpec, size: tuple[int, int]) -> tuple[int, in
         reach = [r + math.ceil(spec.xint_max * side) for r, side in zip(reach, size, strict=True)]
     if spec.rotate90 > 0:
         reach = [max(reach)] * 2
-    # One pixel more: rounding may push a corner over a whole number.
+    # One pixel more: rounding may push a corner past a whole number.
     x, y = (math.ceil(r - c) + warp.FILTER_REACH_PX + 1 for r, c in zip(reach, centre, strict=True))
     return min(x, limits[0]), min(y, limits[1])

@@ -1,4 +1,4 @@
-"""Homogeneous transforms of the plane and of colour space, one per image."""
+"""Homogeneous transforms of the plane and of colour space, one for each image."""
 
 import functools
 from collections.abc import Sequence
@@ -8,31 +8,31 @@ import jax.numpy as jnp
 
 
 def product(matrices: Sequence[jax.Array]) -> jax.Array:
-    """The product [N, d, d] of matrices [N, d, d], leftmost first; in full precision on every kind of device."""
+    """Computes the product [N, d, d] of matrices [N, d, d], leftmost first, in full precision on every device."""
     return functools.reduce(lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST), matrices)
 
 
 def translation2d(x: jax.Array, y: jax.Array) -> jax.Array:
-    """[N, 3, 3] that moves points by (x, y), each [N]."""
+    """Returns the matrices [N, 3, 3] that move points by (x, y), each [N]."""
     zero, one = jnp.zeros_like(x), jnp.ones_like(x)
     return _rows([[one, zero, x], [zero, one, y], [zero, zero, one]])
 
 
 def scaling2d(x: jax.Array, y: jax.Array) -> jax.Array:
-    """[N, 3, 3] that multiplies points by (x, y), each [N]."""
+    """Returns the matrices [N, 3, 3] that scale points by (x, y), each [N]."""
     zero, one = jnp.zeros_like(x), jnp.ones_like(x)
     return _rows([[x, zero, zero], [zero, y, zero], [zero, zero, one]])
 
 
 def rotation2d(angle: jax.Array) -> jax.Array:
-    """[N, 3, 3] that turns points by an angle [N] in radians, from the x axis to the y axis."""
+    """Returns the matrices [N, 3, 3] that rotate points by an angle [N] in radians, from the x to the y axis."""
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     zero, one = jnp.zeros_like(angle), jnp.ones_like(angle)
     return _rows([[cos, -sin, zero], [sin, cos, zero], [zero, zero, one]])
 
 
 def homogeneous(linear: jax.Array, offset: jax.Array) -> jax.Array:
-    """[N, d + 1, d + 1] that maps v to linear @ v + offset, of [N, d, d] and [N, d]."""
+    """Returns the matrices [N, d + 1, d + 1] of v -> linear @ v + offset, for [N, d, d] and [N, d]."""
     upper = jnp.concatenate([linear, offset[:, :, None]], axis=2)
     last = jnp.zeros_like(upper[:, :1]).at[:, :, -1].set(1)
     return jnp.concatenate([upper, last], axis=1)

@@ -21,7 +21,7 @@ from flaxgan.train.checkpoints.store import Checkpoints
 from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import compilation
 from flaxgan.train.run.run_folder import RunFolder
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding
 from flaxgan.train.step.state import Average, NetworkState, TrainState
 
 
@@ -70,12 +70,12 @@ def _config(imported: ImportedNetworks) -> Config:
         # A batch of the usual size that the minibatch standard deviation can split.
         batch_size=math.lcm(32, network["mbstd_group_size"] or 1),
     )
-    return training_setup.complete(config)
+    return binding.complete(config)
 
 
 def _state(config: Config, imported: ImportedNetworks) -> TrainState:
     """The state before the first step, with the imported networks and the imported probability of augmentation."""
-    built = training_setup.build(config, imported.network["image_shape"])
+    built = binding.build(config, imported.network["image_shape"])
     # Shapes first: what a damaged pickle says about its networks may ask for more memory than there is.
     expected = compilation.abstract_state(built, device_mesh.data_mesh())
     g = _variables("G", imported.g, expected.g)
@@ -86,7 +86,7 @@ def _state(config: Config, imported: ImportedNetworks) -> TrainState:
         g=NetworkState(**g, opt_state=built.optimizers.g.init(g["params"])),
         d=NetworkState(**d, opt_state=built.optimizers.d.init(d["params"])),
         ema=Average(**_variables("G_ema", imported.g_ema, expected.ema)),
-        pl_mean=jnp.zeros(()),
+        regularizers={"g": {}, "d": {}},
         ada=controller.init(imported.augment_p),
         input_score=jnp.zeros(()),
     )

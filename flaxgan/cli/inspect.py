@@ -1,21 +1,18 @@
-"""Shows what a run or a checkpoint holds: step, kimg, parameter counts, and a digest of the whole train state."""
+"""Shows the contents of a run or a checkpoint: step, kimg, parameter counts, and a digest of the train state."""
 
 import argparse
 import json
-
-import jax
-
-from flaxgan.train.checkpoints import store
+from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `flaxgan inspect`."""
+    """Adds the arguments of `flaxgan inspect`."""
     parser.add_argument("run_path", metavar="RUN", help="a run folder (its latest checkpoint), or one checkpoint in it")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the facts; the digest is the same for equal states, on any device."""
+    """Prints the facts. Equal states have equal digests, on any device."""
     facts = describe(arguments.run_path)
     if arguments.json:
         print(json.dumps(facts))
@@ -25,14 +22,20 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def describe(path: str) -> dict[str, int | float | str]:
-    """The facts about a run or checkpoint, by name.
+    """Returns the facts about a run or checkpoint, by name.
 
     Raises:
       ValueError: if there is no checkpoint.
     """
+    import jax
+
+    from flaxgan.train.checkpoints import store
+
+    def count(tree: Any) -> int:
+        return sum(int(leaf.size) for leaf in jax.tree.leaves(tree))
+
     folder = store.locate(path)
     arrays = store.read_all(folder)
-    count = lambda tree: sum(int(leaf.size) for leaf in jax.tree.leaves(tree))
     config = store.read_config(folder)
     return {
         "checkpoint": str(folder),

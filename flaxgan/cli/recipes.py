@@ -1,7 +1,7 @@
-"""Lists the recipes of a folder: family, variants, paper, published score, and whether this project reproduced it.
+"""Lists the recipes: family, variants, paper, published score, whether this project reproduced it, and the command.
 
-Everything comes from the recipes themselves: what they say in their headers, and the configs that they return. A recipe
-whose header is not in order is refused.
+Everything comes from the recipes themselves: from their headers, and from the configs that they return. A recipe with a
+malformed header is refused.
 """
 
 import argparse
@@ -10,16 +10,17 @@ import inspect
 import json
 import pathlib
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flaxgan.config import Config
-from flaxgan.train.recipes import loader
+from flaxgan.errors import FieldError, Words
+from flaxgan.train.recipes import loader, packaged
 
 HEADER_FIELDS = ("Paper", "Command", "Data", "Hardware", "Published", "Reproduced")
-"""What every recipe's docstring says, each on a line that begins with the word and a colon, in this order."""
+"""Fields of every recipe's docstring, in this order. Each begins a line with the word and a colon."""
 
 REPRODUCED = {"reproduced": True, "not reproduced": False, "nothing to reproduce": None}
-"""What the field Reproduced begins with, and what that means."""
+"""Words that the field Reproduced begins with, and their meaning."""
 
 _NO_VARIANT = "no-such-variant"
 
@@ -31,8 +32,8 @@ class Recipe(NamedTuple):
       path: its file.
       summary: the first line of its header.
       header: the fields of its header, by name.
-      config: what it returns by default.
-      variants: the variants that it has besides.
+      config: the config that it returns by default.
+      variants: its other variants.
     """
 
     path: pathlib.Path
@@ -44,18 +45,21 @@ class Recipe(NamedTuple):
     @property
     def reproduced(self) -> bool | None:
         """Whether this project has reproduced the published score; None where there is none to reproduce."""
-        return REPRODUCED[_verdict(self.header["Reproduced"])]
+        verdict = _verdict(self.header["Reproduced"])
+        return None if verdict is None else REPRODUCED[verdict]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `flaxgan recipes`."""
-    parser.add_argument("folder", metavar="FOLDER", nargs="?", default="configs", help="default: configs")
+    """Adds the arguments of `flaxgan recipes`."""
+    folder = "a folder of other recipes (default: those that come with flaxgan)"
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", help=folder)
     parser.add_argument("--json", action="store_true", help="print one JSON array instead of lines")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Prints the recipes in the order of their names."""
-    found = [_facts(one) for one in read_all(arguments.folder)]
+    by_name = arguments.folder is None
+    found = [_facts(one, by_name=by_name) for one in read_all(packaged.folder() if by_name else arguments.folder)]
     if arguments.json:
         print(json.dumps(found, indent=2))
         return
@@ -63,26 +67,28 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"{facts['recipe']}: {facts['summary']}")
         lines = {"family": facts["family"], "variants": ", ".join(facts["variants"]) or "none"}
         lines |= {"paper": facts["paper"], "published": facts["published"], "reproduced": facts["reproduced_text"]}
+        lines |= {"train": facts["command"]}
         for name, text in lines.items():
             print(f"  {name:<11}{text}")
         print()
-    print(f"{len(found)} recipes; train one with: python train.py --config FILE, or FILE:VARIANT")
+    spec = "NAME" if by_name else "FILE"
+    print(f"{len(found)} recipes; train one with: flaxgan train --config {spec}, or {spec}:VARIANT")
 
 
 def read_all(folder: str | pathlib.Path) -> list[Recipe]:
-    """The recipes of a folder, by name.
+    """Reads the recipes of a folder, in the order of their names.
 
     Raises:
-      ValueError: if there are none, and naming the file and its mistake if one is not in order.
+      ValueError: if there are none, and naming the file and its mistake if one is malformed.
     """
     paths = sorted(pathlib.Path(folder).glob("*.py"))
     if not paths:
-        raise ValueError(f"{folder}: holds no recipes; allowed: a folder of recipe files, such as configs/")
+        raise FieldError("FOLDER", Words(f"{folder} without recipes"), "a folder of recipe files, such as configs/")
     return [read(path) for path in paths]
 
 
 def read(path: pathlib.Path) -> Recipe:
-    """One recipe.
+    """Reads one recipe.
 
     Raises:
       ValueError: naming the file and what is wrong with its header or its get_config().
@@ -96,7 +102,7 @@ def read(path: pathlib.Path) -> Recipe:
 
 
 def read_header(path: pathlib.Path) -> tuple[str, dict[str, str]]:
-    """The first line and the fields of a recipe's docstring; a field's further lines are indented.
+    """Reads the first line and the fields of a recipe's docstring; a field's further lines are indented.
 
     Raises:
       ValueError: naming the file and what is wrong.
@@ -110,16 +116,14 @@ def read_header(path: pathlib.Path) -> tuple[str, dict[str, str]]:
     names = [name for name, _ in fields]
     if names != list(HEADER_FIELDS):
         allowed = ", ".join(f"{name}:" for name in HEADER_FIELDS)
-        raise ValueError(
-            f"{path}: header: found {', '.join(names) or 'no fields'}, allowed: lines that begin {allowed}"
-        )
+        raise FieldError(f"{path}: header", Words(", ".join(names) or "no fields"), f"lines that begin {allowed}")
     header = {name: " ".join(value.split()) for name, value in fields}
     _check_header(path, header)
     return text.splitlines()[0], header
 
 
 def variants(path: pathlib.Path) -> tuple[str, ...]:
-    """The variants that get_config(variant) takes: those that its refusal of an unknown one names.
+    """Returns the variants that get_config(variant) takes: those that its refusal of an unknown one names.
 
     Raises:
       ValueError: if it takes a variant and refuses none, or names none.
@@ -131,12 +135,12 @@ def variants(path: pathlib.Path) -> tuple[str, ...]:
     except ValueError as error:
         refusal = str(error)
     else:
-        raise ValueError(f"{path}: get_config(): found that it takes any variant, allowed: to refuse unknown ones")
+        raise FieldError(f"{path}: get_config()", Words("that it takes any variant"), "to refuse unknown ones")
     _, _, words = refusal.rpartition("allowed:")
     # Such a list may hold other words: "tiny, or none".
     found = tuple(word for word in dict.fromkeys(re.findall(r"[\w-]+", words)) if _is_variant(path, word))
     if not found:
-        raise ValueError(f"{path}: get_config(): found {refusal!r}, allowed: an error that lists the variants")
+        raise FieldError(f"{path}: get_config()", refusal, "an error that lists the variants")
     return found
 
 
@@ -155,24 +159,24 @@ def _is_variant(path: pathlib.Path, word: str) -> bool:
 def _check_header(path: pathlib.Path, header: dict[str, str]) -> None:
     for name, value in header.items():
         if not value:
-            raise ValueError(f"{path}: header: found nothing after {name}:, allowed: some words")
+            raise FieldError(f"{path}: header", Words(f"nothing after {name}:"), "some words")
     if not re.match(rf"python train\.py --config \S*\b{re.escape(path.name)}\b", header["Command"]):
         allowed = f"python train.py --config configs/{path.name} ..."
-        raise ValueError(f"{path}: header: Command: found {header['Command']!r}, allowed: {allowed}")
+        raise FieldError(f"{path}: header: Command", header["Command"], allowed)
     if _verdict(header["Reproduced"]) is None:
-        allowed = ", ".join(REPRODUCED)
-        raise ValueError(
-            f"{path}: header: Reproduced: found {header['Reproduced']!r}, allowed: to begin with one of: {allowed}"
-        )
+        allowed = f"to begin with one of: {', '.join(REPRODUCED)}"
+        raise FieldError(f"{path}: header: Reproduced", header["Reproduced"], allowed)
 
 
 def _verdict(text: str) -> str | None:
     return next((words for words in REPRODUCED if text.lower().startswith(words)), None)
 
 
-def _facts(one: Recipe) -> dict:
+def _facts(one: Recipe, *, by_name: bool) -> dict[str, Any]:
+    """Returns what is printed about a recipe; `recipe` is what --config takes, a name or a path."""
+    recipe = one.path.stem if by_name else str(one.path)
     return {
-        "recipe": str(one.path),
+        "recipe": recipe,
         "summary": one.summary,
         "family": one.config.network["name"],
         "variants": list(one.variants),
@@ -182,4 +186,11 @@ def _facts(one: Recipe) -> dict:
         "published": one.header["Published"],
         "reproduced": one.reproduced,
         "reproduced_text": one.header["Reproduced"],
+        "command": _command(one.header["Command"], recipe),
     }
+
+
+def _command(text: str, recipe: str) -> str:
+    """Returns the command to train a recipe, from its header's, without the remark in brackets that may follow it."""
+    overrides = re.sub(r"^python train\.py --config \S+", "", re.sub(r"\s+\(.*\)$", "", text))
+    return f"flaxgan train --config {recipe}{overrides}"

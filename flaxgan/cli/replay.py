@@ -20,7 +20,7 @@ from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import compilation, nan_trace, preflight
 from flaxgan.train.run import failures, logs
 from flaxgan.train.run.failures import Failure
-from flaxgan.train.step import nan_guard, phases, stage_plan, training_setup
+from flaxgan.train.step import binding, nan_guard, phases, stage_plan
 from flaxgan.train.step.phases import Batch
 from flaxgan.train.step.state import TrainState
 from flaxgan.train.step.training_setup import TrainingSetup
@@ -90,7 +90,7 @@ def _setup(folder: epath.Path, step: int, fake_labels: np.ndarray) -> TrainingSe
     where = store.locate(folder)
     config = store.read_config(where)
     with trained.naming_config(where):
-        built = training_setup.build(
+        built = binding.build(
             config, trained.image_shape(config), constrain=device_mesh.constrain_batch(device_mesh.data_mesh())
         )
         preflight.check_batch(built)

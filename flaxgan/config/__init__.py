@@ -1,4 +1,4 @@
-"""What a run is: frozen dataclasses, validated once, at build time.
+"""The configuration of a run: frozen dataclasses that are validated once, when they are built.
 
 A recipe in configs/ returns a `Config`. Fields that name code (`network`, `loss`, the regularizers) hold the code's own
 name and its keyword arguments; `flaxgan.train.step.training_setup` checks those against the code's signature.

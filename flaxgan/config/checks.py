@@ -1,24 +1,26 @@
-"""Checks of the values that configs are given."""
+"""Checks of the values in a config."""
 
 import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from flaxgan.errors import FieldError
+
 
 def require(condition: bool, field: str, found: Any, allowed: str) -> None:
-    """Raises ValueError, naming the field, unless the condition holds."""
+    """Raises a FieldError of `config.{field}` unless the condition holds."""
     if not condition:
-        raise ValueError(f"config.{field}: found {found!r}, allowed: {allowed}")
+        raise FieldError(f"config.{field}", found, allowed)
 
 
 def require_types(config: Any, prefix: str = "") -> None:
-    """Every field has the type that it is declared with: a recipe is code, which Python does not check."""
+    """Checks that every field has its declared type: a recipe is code, whose types Python does not check."""
     for name, kind in get_type_hints(type(config)).items():
         allowed = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "").removeprefix("Literal")
         require(_is_a(getattr(config, name), kind), f"{prefix}{name}", getattr(config, name), allowed)
 
 
 def require_plain(field: str, value: Any) -> None:
-    """Raises ValueError unless a value, and all that is in it, can be written into a file and read again."""
+    """Checks that a value, with everything inside it, can be written to a file and read back."""
     if isinstance(value, dict):
         for key, item in value.items():
             require(isinstance(key, str), field, value, "names as text")

@@ -1,4 +1,4 @@
-"""The config of a run."""
+"""The root config of a run."""
 
 import dataclasses
 import math
@@ -17,10 +17,10 @@ from flaxgan.config.parts import (
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Everything that decides the course of a run."""
+    """All settings that determine the course of a run."""
 
     network: dict[str, Any]
-    """`name`, a module of flaxgan.networks, and the keyword arguments of its build()."""
+    """`name`, a module of flaxgan.networks, and keyword arguments of its build()."""
     data: DataConfig = DataConfig()
     """Real images."""
     seed: int = 0
@@ -32,59 +32,59 @@ class Config:
     snapshot_kimg: float = 200.0
     """Thousands of images between two checkpoints with a sample grid and metrics."""
     tick_kimg: float = 4.0
-    """Thousands of images between two lines of progress."""
+    """Thousands of images between two lines of the progress log."""
     loss: str = "non_saturating"
     """Adversarial loss, a function of flaxgan.losses.adversarial."""
     loss_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Keyword-only settings of the loss."""
     d_steps: int = 1
-    """Updates of the discriminator, each on batch_size new images, for one of the generator."""
+    """Updates of the discriminator per update of the generator, each on batch_size new images."""
     g_batch_size: int | None = None
-    """Images that the generator is trained on in a step; None is batch_size."""
+    """Number of images per update of the generator; None is batch_size."""
     update_order: Literal["g_d", "d_g", "joint"] = "g_d"
-    """Which network moves first in a step; joint: both from the same state and the same draws."""
+    """Order of the updates in a step; joint: both networks from the same state and the same random draws."""
     g_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    """Of the generator: functions of flaxgan.losses.regularizers with their arguments and `interval` in steps."""
+    """Generator regularizers: functions of flaxgan.losses.regularizers with arguments and `interval` in steps."""
     d_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    """Of the discriminator, likewise."""
+    """Discriminator regularizers, as g_regularizers."""
     g_optimizer: OptimizerConfig = OptimizerConfig()
-    """The generator's optimizer."""
+    """Optimizer of the generator."""
     d_optimizer: OptimizerConfig = OptimizerConfig()
-    """The discriminator's optimizer."""
+    """Optimizer of the discriminator."""
     ema: EmaConfig = EmaConfig()
-    """Moving average of the generator."""
+    """Exponential moving average of the generator."""
     augment: AugmentConfig = AugmentConfig()
-    """Augmentation in front of the discriminator."""
+    """Augmentation of the discriminator's inputs."""
     input_noise: InputNoiseConfig = InputNoiseConfig()
-    """Noise in front of the discriminator."""
+    """Noise on the discriminator's inputs."""
     growth: GrowthConfig = GrowthConfig()
     """Progressive growing, for networks that have stages."""
     style_mixing_probability: float = 0.0
-    """Share of images made from two latents, crossed over at a random layer. Needs a style-based generator."""
+    """Probability of style mixing: two latents, crossed over at a random layer. Needs a style-based generator."""
     accumulation_rounds: int = 1
-    """Rounds in which a batch is processed, to save memory; the gradients of the rounds are summed."""
+    """Gradient accumulation: rounds in which a batch is processed to save memory; their gradients are summed."""
     init_from: str = ""
-    """Run folder or checkpoint whose networks a new run starts from, as far as names and shapes agree."""
+    """Run folder or checkpoint that initializes the networks of a new run where names and shapes agree."""
     freeze_d_layers: int = 0
-    """Layers of the discriminator, counted from the image, that are not trained (freeze-D)."""
+    """Number of frozen discriminator layers, counted from the image (freeze-D)."""
     metrics: tuple[str, ...] = ()
-    """Measures taken at each snapshot, functions of flaxgan.train.evaluation.snapshot_metrics."""
+    """Metrics computed at each snapshot, functions of flaxgan.train.evaluation.snapshot_metrics."""
     metric_images: int = 2000
-    """Generated images that each measure uses."""
+    """Number of generated images for each metric."""
     standing_batches: int = 0
-    """Batches over which batch normalization's statistics of sampled images are taken anew; 0 uses the running ones."""
+    """Batches over which batch-norm statistics are recomputed before sampling; 0 uses the running statistics."""
     keep_checkpoints: int = 3
-    """Latest checkpoints to keep."""
+    """Number of latest checkpoints to keep."""
     keep_every_kimg: float | None = None
-    """Of each stretch of so many thousands of images the first checkpoint is kept, too; None keeps none for that."""
+    """Keep also the first checkpoint of every interval of this many thousands of images; None disables this."""
     keep_best: str = ""
-    """Measured value by which the best checkpoint is kept, too, such as frechet or agreement; or NAME:min, NAME:max."""
+    """Keep also the best checkpoint by this metric, such as frechet or agreement; or NAME:min, NAME:max."""
     accelerator: Literal["any", "cpu", "gpu", "tpu", "gpu_or_tpu"] = "any"
-    """Device the recipe is meant for; a run on another one is refused."""
+    """Kind of device that the recipe needs; a run on another kind is refused."""
     matmul_precision: Literal["default", "high", "highest"] = "default"
     """Precision of float32 matrix products and convolutions on accelerators (jax.default_matmul_precision)."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_types(self)
         for field in ("network", "loss_settings", "g_regularizers", "d_regularizers"):
             require_plain(field, getattr(self, field))

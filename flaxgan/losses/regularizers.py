@@ -1,12 +1,13 @@
-"""Regularizers: one pure function each, (what it looks at, *, settings) -> (penalty, changes of the train state).
+"""Regularizers: one pure function each, (inputs, *, settings) -> (penalty, new state).
 
-An argument's name says what it is. The trainer supplies what a function asks for
-(`flaxgan.train.step.training_setup.SUPPLIED` lists the names for each network), a recipe gives the keyword-only rest
+The name of a positional argument says what it is. The trainer supplies it: `INPUTS` of
+`flaxgan.train.step.regularizer_inputs` lists the names for each network. A recipe gives the keyword-only settings
 (`gamma`, `weight`, `decay`). `discriminate` judges images with the labels and augmentation of the reals,
 `discriminate_fakes` with those of the generated images.
 
-A penalty is [N], one for each image, or a scalar. The trainer adds its mean to the loss. What is taken of input
-gradients or Jacobians uses the first-order forms of `flaxgan.losses.penalties`.
+A penalty is [N], one value for each image, or a scalar. The trainer adds its mean to the loss. The new state is {} for
+all regularizers but those that declare state with `flaxgan.losses.stateful`. Penalties on input gradients and Jacobians
+use the first-order forms of `flaxgan.losses.penalties`.
 """
 
 from collections.abc import Callable
@@ -15,15 +16,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.losses import penalties
+from flaxgan.losses.gradient_points import between, per_image, towards_target
 from flaxgan.losses.penalties import input_gradient_norm_penalty, input_gradient_penalty
+from flaxgan.losses.stateful import stateful
 
 Discriminate = Callable[[jax.Array], jax.Array]
 Penalty = tuple[jax.Array, dict[str, jax.Array]]
 
 
 def r1(discriminate: Discriminate, real_images: jax.Array, *, gamma: float = 10.0) -> Penalty:
-    """Gradient penalty on real images, gamma/2 * |grad_x D(x)|^2.
+    """Penalizes the gradient on real images, gamma/2 * |grad_x D(x)|^2.
 
     Args:
       discriminate: images [N, H, W, C] -> logits [N].
@@ -33,14 +37,15 @@ def r1(discriminate: Discriminate, real_images: jax.Array, *, gamma: float = 10.
     Returns:
       (penalty [N], {}): no train state changes.
 
-    Reference: Mescheder et al. 2018, equation 9. The gradient is that of the summed logits, so that terms through which
+    References:
+      Mescheder et al. 2018, equation 9. The gradient is that of the summed logits, so that terms through which
       images of a minibatch-stddev group see each other are included, as in the StyleGAN2 code.
     """
     return 0.5 * gamma * input_gradient_penalty(discriminate, real_images), {}
 
 
 def r2(discriminate_fakes: Discriminate, fake_images: jax.Array, *, gamma: float = 10.0) -> Penalty:
-    """Gradient penalty on generated images, gamma/2 * |grad_x D(x)|^2; everything else is as for `r1`.
+    """Penalizes the gradient on generated images, gamma/2 * |grad_x D(x)|^2; everything else is as for `r1`.
 
     Args:
       discriminate_fakes: images [N, H, W, C] -> logits [N].
@@ -50,7 +55,8 @@ def r2(discriminate_fakes: Discriminate, fake_images: jax.Array, *, gamma: float
     Returns:
       (penalty [N], {}).
 
-    Reference: Mescheder et al. 2018, equation 10.
+    References:
+      Mescheder et al. 2018, equation 10.
     """
     return 0.5 * gamma * input_gradient_penalty(discriminate_fakes, fake_images), {}
 
@@ -66,7 +72,7 @@ def gradient_penalty(
     one_sided: bool = False,
     epsilon: float = 0.0,
 ) -> Penalty:
-    """WGAN-GP: pulls the norm of D's gradient to a target, between pairs of a real and a fake.
+    """Pulls the norm of D's gradient to a target, between pairs of a real and a fake (WGAN-GP).
 
     weight / target^2 * (|grad_x D(x)| - target)^2 at x = u * real + (1 - u) * fake; one-sided, only where the norm is
     above the target.
@@ -85,12 +91,13 @@ def gradient_penalty(
       (penalty [N], {}).
 
     Raises:
-      ValueError: if the target is not above 0.
+      FieldError: if the target is not above 0.
 
-    Reference: Gulrajani et al. 2017, equation 3; one-sided, Petzka et al. 2018 (WGAN-LP).
+    References:
+      Gulrajani et al. 2017, equation 3; one-sided, Petzka et al. 2018 (WGAN-LP).
     """
-    images = _between(real_images, fake_images, interpolation)
-    return _towards_target(discriminate, images, weight, target, one_sided=one_sided, epsilon=epsilon), {}
+    images = between(real_images, fake_images, interpolation)
+    return towards_target(discriminate, images, weight, target, one_sided=one_sided, epsilon=epsilon), {}
 
 
 def dragan(
@@ -103,7 +110,7 @@ def dragan(
     target: float = 1.0,
     scale: float = 0.5,
 ) -> Penalty:
-    """DRAGAN: pulls the norm of D's gradient to a target around real images.
+    """Pulls the norm of D's gradient to a target around real images (DRAGAN).
 
     weight / target^2 * (|grad_x D(x)| - target)^2 at x = real + u * scale * std * noise, where std is that of all
     numbers of the global batch of reals (divided by their number less 1).
@@ -121,13 +128,14 @@ def dragan(
       (penalty [N], {}).
 
     Raises:
-      ValueError: if the target is not above 0.
+      FieldError: if the target is not above 0.
 
-    Reference: Kodali et al. 2017, in the form of their code.
+    References:
+      Kodali et al. 2017, in the form of their code.
     """
     noise = scale * jnp.std(real_images, ddof=1) * uniform_noise
-    images = real_images + _per_image(interpolation, real_images) * noise
-    return _towards_target(discriminate, images, weight, target), {}
+    images = real_images + per_image(interpolation, real_images) * noise
+    return towards_target(discriminate, images, weight, target), {}
 
 
 def max_gradient_penalty(
@@ -138,7 +146,7 @@ def max_gradient_penalty(
     *,
     weight: float = 1.0,
 ) -> Penalty:
-    """Squared norm of the largest of D's gradients between reals and fakes: weight * max over N of |grad_x D(x)|^2.
+    """Penalizes the largest of D's gradients between reals and fakes: weight * max over N of |grad_x D(x)|^2.
 
     Args:
       discriminate: images [N, H, W, C] -> logits [N].
@@ -150,9 +158,10 @@ def max_gradient_penalty(
     Returns:
       (penalty [N], the same for every image of the global batch, {}).
 
-    Reference: Zhou et al. 2019 (Lipschitz GANs): MaxGP.
+    References:
+      Zhou et al. 2019 (Lipschitz GANs): MaxGP.
     """
-    images = _between(real_images, fake_images, interpolation)
+    images = between(real_images, fake_images, interpolation)
     largest = lambda norms: jnp.broadcast_to(jnp.square(jnp.max(norms)), norms.shape)
     return weight * input_gradient_norm_penalty(discriminate, images, largest), {}
 
@@ -167,11 +176,62 @@ def drift(real_logits: jax.Array, *, weight: float = 0.001) -> Penalty:
     Returns:
       (penalty [N], {}).
 
-    Reference: Karras et al. 2018, section A.1 (epsilon_drift).
+    References:
+      Karras et al. 2018, section A.1 (epsilon_drift).
     """
     return weight * jnp.square(real_logits), {}
 
 
+@stateful(lecam_real=0.0, lecam_fake=0.0, lecam_updates=0.0)
+def lecam(
+    real_logits: jax.Array,
+    fake_logits: jax.Array,
+    step: jax.Array,
+    lecam_real: jax.Array,
+    lecam_fake: jax.Array,
+    lecam_updates: jax.Array,
+    *,
+    weight: float = 0.3,
+    decay: float = 0.9,
+    start_step: int | None = 1000,
+) -> Penalty:
+    """Pulls D's logits towards the moving average of the other kind of images' logits (LeCam).
+
+    weight * (max(r - a_F, 0)^2 + max(a_R - f, 0)^2), whose mean is that of the official code: only logits in the right
+    order are pulled. The averages a_R of E r and a_F of E f are updated before the penalty and held constant in it.
+
+    Args:
+      real_logits: r, float [N].
+      fake_logits: f, float [N].
+      step: steps before this one, int32 [].
+      lecam_real: a_R, [] (state).
+      lecam_fake: a_F, [] (state).
+      lecam_updates: updates of the averages so far, [] (state).
+      weight: the paper's lambda. 0.3 is that of hinge loss on CIFAR; unbounded logistic losses take about 1e-6.
+      decay: share of the old average; the TensorFlow code has 0.99.
+      start_step: the averages are those of the present batch before this step, and the penalty acts after it (PyTorch
+        code). None acts from the first step, with averages whose bias is corrected (TensorFlow code).
+
+    Returns:
+      (penalty [N], the three new values of the state).
+
+    References:
+      Tseng et al. 2021, "Regularizing Generative Adversarial Networks under Limited Data", in the form of the official
+      code.
+    """
+    if start_step is None:
+        keep = decay * (1 - decay**lecam_updates) / (1 - decay ** (lecam_updates + 1))
+        weights = weight
+    else:
+        keep = jnp.where(step < start_step, 0.0, decay)
+        weights = jnp.where(step > start_step, weight, 0.0)
+    average = lambda old, logits: keep * old + (1 - keep) * jnp.mean(jax.lax.stop_gradient(logits))
+    real_mean, fake_mean = average(lecam_real, real_logits), average(lecam_fake, fake_logits)
+    penalty = jnp.square(jax.nn.relu(real_logits - fake_mean)) + jnp.square(jax.nn.relu(real_mean - fake_logits))
+    return weights * penalty, {"lecam_real": real_mean, "lecam_fake": fake_mean, "lecam_updates": lecam_updates + 1}
+
+
+@stateful(pl_mean=0.0)
 def path_length(
     synthesize: Callable[[jax.Array], jax.Array],
     ws: jax.Array,
@@ -181,17 +241,25 @@ def path_length(
     weight: float = 2.0,
     decay: float = 0.01,
 ) -> Penalty:
-    """Path length regularization of a style-based generator as a recipe names it; see `path_length_penalty`.
+    """Keeps the lengths of paths in W close to their moving average; see `penalties.path_length_penalty`.
+
+    Args:
+      synthesize: styles [N, L, D] -> images [N, H, W, C].
+      ws: float [N, L, D].
+      image_noise: standard normal, [N, H, W, C].
+      pl_mean: moving average of the path length, [] (state).
+      weight: factor of the penalty.
+      decay: share of a batch in the new average.
 
     Returns:
-      (weight * penalty [N], {"pl_mean": the updated mean}).
+      (weight * penalty [N], {"pl_mean": the new average}).
     """
     penalty, new_mean, _ = penalties.path_length_penalty(synthesize, ws, image_noise, pl_mean, decay=decay)
     return weight * penalty, {"pl_mean": new_mean}
 
 
 def orthogonal(params: Any, *, weight: float = 1e-4, off_diagonal: bool = True, embeddings: bool = False) -> Penalty:
-    """Orthogonal regularization of every kernel W [outputs, everything else].
+    """Pulls every kernel W [outputs, everything else] towards orthogonal rows.
 
     weight / 2 * sum over kernels of |W W^T * (1 - I)|_F^2, whose gradient is weight * 2 (W W^T * (1 - I)) W: that of
     BigGAN's code, half of what the paper's equation gives.
@@ -208,9 +276,10 @@ def orthogonal(params: Any, *, weight: float = 1e-4, off_diagonal: bool = True, 
       (penalty, a scalar, {}).
 
     Raises:
-      ValueError: if the tree has no such leaf.
+      FieldError: if the tree has no such leaf.
 
-    Reference: Brock et al. 2019 (BigGAN), equation 3; with the diagonal, equation 2.
+    References:
+      Brock et al. 2019 (BigGAN), equation 3; with the diagonal, equation 2.
     """
     return weight / 2 * penalties.orthogonality(params, off_diagonal=off_diagonal, embeddings=embeddings), {}
 
@@ -230,12 +299,13 @@ def latent_correlation(z: jax.Array, fake_features: jax.Array, *, weight: float 
       (penalty [N], {}).
 
     Raises:
-      ValueError: if the features have another shape than the latents.
+      FieldError: if the features have another shape than the latents.
 
-    Reference: Su 2019 (O-GAN).
+    References:
+      Su 2019 (O-GAN).
     """
     if z.shape != fake_features.shape:
-        raise ValueError(f"fake_features: found shape {fake_features.shape}, allowed: {z.shape}, that of z")
+        raise FieldError("fake_features", Words(f"shape {fake_features.shape}"), f"{z.shape}, that of z")
     return -weight * jnp.sum(_standardized(z) * _standardized(fake_features), axis=1), {}
 
 
@@ -262,42 +332,14 @@ def quadratic_potential(
     Returns:
       (penalty [N], {}).
 
-    Reference: Su 2018 (GAN-QP), with the squared distance of the O-GAN code.
+    References:
+      Su 2018 (GAN-QP), with the squared distance of the O-GAN code.
     """
     distances = jnp.square(real_images - jax.lax.stop_gradient(fake_images))
     return weight * jnp.square(real_logits - fake_logits) / jnp.mean(distances, axis=(1, 2, 3)), {}
 
 
-def _towards_target(
-    discriminate: Discriminate,
-    images: jax.Array,
-    weight: float,
-    target: float,
-    *,
-    one_sided: bool = False,
-    epsilon: float = 0.0,
-) -> jax.Array:
-    if target <= 0:
-        raise ValueError(f"target: found {target}, allowed: above 0 (r1 and r2 pull gradients to 0)")
-
-    def penalize(norms):
-        excess = jnp.maximum(norms - target, 0) if one_sided else norms - target
-        return weight / target**2 * jnp.square(excess)
-
-    return input_gradient_norm_penalty(discriminate, images, penalize, epsilon=epsilon)
-
-
-def _between(real_images: jax.Array, fake_images: jax.Array, share: jax.Array) -> jax.Array:
-    share = _per_image(share, real_images)
-    return share * real_images + (1 - share) * fake_images
-
-
-def _per_image(numbers: jax.Array, images: jax.Array) -> jax.Array:
-    """[N] in a shape that multiplies images of any number of axes, in their dtype."""
-    return numbers.astype(images.dtype).reshape(-1, *[1] * (images.ndim - 1))
-
-
 def _standardized(x: jax.Array) -> jax.Array:
-    """Rows less their mean, with length 1: x * rsqrt(max(sum(x^2), 1e-12))."""
+    """Returns rows less their mean, with length 1: x * rsqrt(max(sum(x^2), 1e-12))."""
     x = x - jnp.mean(x, axis=1, keepdims=True)
     return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(x), axis=1, keepdims=True), 1e-12))

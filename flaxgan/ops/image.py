@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from flaxgan.errors import FieldError, Words
+
 
 def to_float(images: jax.Array) -> jax.Array:
     """uint8 images as float32 in [-1, 1]: u / 127.5 - 1.
@@ -16,6 +18,26 @@ def to_float(images: jax.Array) -> jax.Array:
     if images.dtype != jnp.uint8:
         raise ValueError(f"images: found {images.dtype}, allowed: uint8")
     return jnp.asarray(images).astype(jnp.float32) / 127.5 - 1
+
+
+def flip_where(images: jax.Array, flip: jax.Array) -> jax.Array:
+    """Flips the chosen images of a batch left to right.
+
+    Args:
+      images: [N, H, W, C], any dtype.
+      flip: bool [N]; True flips the image.
+
+    Returns:
+      The images, with rows of pixels reversed along W where `flip` is True.
+
+    Raises:
+      ValueError: if `images` is not of rank 4, or `flip` is not bool [N].
+    """
+    if images.ndim != 4:
+        raise FieldError("images", Words(f"shape {images.shape}"), "[N, H, W, C]")
+    if flip.dtype != jnp.bool_ or flip.shape != images.shape[:1]:
+        raise FieldError("flip", Words(f"{flip.dtype} {list(flip.shape)}"), f"bool {[images.shape[0]]}")
+    return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
 
 
 def to_uint8(images: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ from jax import tree
 
 from flaxgan.config import Config
 from flaxgan.train.checkpoints import store
-from flaxgan.train.step import stage_plan, training_setup
+from flaxgan.train.step import binding, stage_plan
 from flaxgan.train.step.state import Average
 from flaxgan.types import Gan
 
@@ -45,7 +45,7 @@ def load(path: epath.PathLike) -> Trained:
     folder = store.locate(path)
     config = store.read_config(folder)
     with naming_config(folder):
-        gan = training_setup.build_gan(config, image_shape(config))
+        gan = binding.build_gan(config, image_shape(config))
     arrays = store.read_average(folder)
     average = Average(*(tree.map(jnp.asarray, arrays[name]) for name in ("params", "variables")))
     step = int(folder.name) if folder.name.isdigit() else 0

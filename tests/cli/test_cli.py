@@ -1,4 +1,5 @@
 import io
+import subprocess
 import sys
 
 import pytest
@@ -53,7 +54,22 @@ def test_errors_of_the_system_are_one_message(monkeypatch, error, message):
 
 def test_addresses_that_nothing_can_be_read_from():
     outcome = tiny_runs.flaxgan("inspect", "http://host/run")
-    assert outcome.code == 1 and outcome.err.startswith("error: http://host/run: allowed: a path on this machine, or")
+    assert outcome.code == 1 and outcome.err.startswith(
+        "error: address: found 'http://host/run', allowed: a path on this machine, or one that begins with gs://, "
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["recipes", "--help"], ["inspect", "--help"]])
+def test_help_imports_nothing_heavy(arguments):
+    heavy = {"jax", "numpy", "flax", "orbax", "tyro", "PIL", "optax", "etils", "sklearn", "grain"}
+    program = (
+        f"import sys\nfrom flaxgan import cli\ntry:\n    cli.main({arguments})\nexcept SystemExit:\n    pass\n"
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tiny_runs.ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[0].startswith("usage: flaxgan") and done.stdout.splitlines()[-1] == "[]"
 
 
 def test_names_that_are_no_text_are_printed(monkeypatch):

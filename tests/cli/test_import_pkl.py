@@ -20,7 +20,7 @@ from flaxgan.networks import stylegan2
 from flaxgan.ops.image import to_uint8
 from flaxgan.train import trained
 from flaxgan.train.checkpoints import store
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding
 
 PICKLES = pathlib.Path(__file__).parent.parent / "goldens" / "pickles"
 REAL = ("uncond16", "uncond16_proto3")
@@ -172,9 +172,9 @@ def test_inspect_shows_the_networks(runs, expected):
 @pytest.mark.parametrize("name", [*REAL, "all"])
 def test_config_is_complete_and_that_of_the_checkpoint(runs, name):
     config = from_json((runs[name] / "config.json").read_text())
-    assert config == store.read_config(store.locate(runs[name])) == training_setup.complete(config)
+    assert config == store.read_config(store.locate(runs[name])) == binding.complete(config)
     assert config.data.path == "" and config.network["dtype"] == "float32"
-    training_setup.build(config, (*config.data.resolution_px, config.data.channels))
+    binding.build(config, (*config.data.resolution_px, config.data.channels))
 
 
 def test_config_holds_what_the_pickle_says(runs):

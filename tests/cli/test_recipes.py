@@ -90,7 +90,7 @@ def test_a_malformed_header_is_refused_by_file_name(tmp_path, old, new, message)
             "get_config.*: found .*, allowed: an error that lists the variants",
         ),
         (PLAIN.replace('"z_dim"', '"zdim"'), "config.network: unknown field 'zdim'"),
-        ("", "defines no get_config"),
+        ("", "without get_config"),
     ],
 )
 def test_a_get_config_that_does_not_work_is_refused_by_file_name(tmp_path, code, message):
@@ -116,12 +116,24 @@ def test_lines_and_json_say_the_same(tmp_path):
 
 def test_a_folder_without_recipes_is_refused(tmp_path):
     outcome = tiny_runs.flaxgan("recipes", tmp_path / "none")
-    assert outcome.code == 1 and outcome.err.startswith(f"error: {tmp_path / 'none'}: holds no recipes; allowed: ")
+    assert outcome.code == 1 and outcome.err.startswith(
+        f"error: FOLDER: found {tmp_path / 'none'} without recipes, allowed: "
+    )
 
 
-def test_the_folder_is_configs_unless_it_is_given(monkeypatch):
-    monkeypatch.chdir(tiny_runs.ROOT)
+def test_recipes_are_those_that_come_with_flaxgan_unless_a_folder_is_given(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     outcome = tiny_runs.flaxgan("recipes", "--json")
     assert outcome.code == 0, outcome.err
-    names = [facts["recipe"] for facts in json.loads(outcome.out)]
-    assert names == [f"configs/{path.name}" for path in sorted((tiny_runs.ROOT / "configs").glob("*.py"))]
+    found = json.loads(outcome.out)
+    assert [facts["recipe"] for facts in found] == [
+        path.stem for path in sorted((tiny_runs.ROOT / "configs").glob("*.py"))
+    ]
+    commands = {facts["recipe"]: facts["command"] for facts in found}
+    assert commands["quickstart"] == "flaxgan train --config quickstart"
+    assert commands["dcgan_celeba64"] == "flaxgan train --config dcgan_celeba64 --config.data.path=celeba64.zip"
+
+
+def test_the_command_of_a_recipe_in_a_folder_has_its_path(tmp_path):
+    path = _write(tmp_path)
+    assert f"  train      flaxgan train --config {path}\n" in tiny_runs.flaxgan("recipes", tmp_path).out

@@ -12,7 +12,7 @@ from flaxgan.data.decoding.transform import Transform
 from flaxgan.train import trained
 from flaxgan.train.checkpoints.store import Checkpoints
 from flaxgan.train.evaluation import reconstruction
-from flaxgan.train.step import state, training_setup
+from flaxgan.train.step import binding, state
 
 SHAPE = (8, 12, 3)
 
@@ -20,14 +20,14 @@ SHAPE = (8, 12, 3)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run folder of a network that encodes, before its first step."""
-    config = training_setup.complete(
+    config = binding.complete(
         Config(
             network={"name": "ogan", "z_dim": 6, "channels": 4},
             data=DataConfig(source="synthetic", resolution=SHAPE[:2]),
             batch_size=4,
         )
     )
-    built = training_setup.build(config, SHAPE)
+    built = binding.build(config, SHAPE)
     folder = tmp_path_factory.mktemp("ogan")
     checkpoints = Checkpoints(folder / "checkpoints", keep=1)
     with tiny_runs.quick_compilation():

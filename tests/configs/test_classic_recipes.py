@@ -7,7 +7,7 @@ import pytest
 import tiny_runs
 
 from flaxgan.train.recipes.loader import load_recipe
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding
 
 NAMES = (
     "dcgan_celeba64",
@@ -69,7 +69,7 @@ def test_plain_variants_differ_in_the_generators_norm_alone(name, variant):
     config, plain = _load(f"{name}:{variant}"), _load(f"{name}:{variant}{'_' * bool(variant)}plain")
     assert dataclasses.replace(config, network=plain.network) == plain
     shape = (*config.data.resolution_px, config.data.channels)
-    gan, other = (training_setup.build_gan(one, shape) for one in (config, plain))
+    gan, other = (binding.build_gan(one, shape) for one in (config, plain))
     kinds = gan.generator.norm.kind, other.generator.norm.kind
     assert kinds == ("self_modulated", "conditional" if config.data.num_classes else "batch")
     norm = dataclasses.replace(gan.generator.norm, kind=other.generator.norm.kind)

@@ -4,14 +4,14 @@ import pytest
 import tiny_runs
 
 from flaxgan.train.recipes.loader import load_recipe
-from flaxgan.train.step import stage_plan, training_setup
+from flaxgan.train.step import binding, stage_plan
 
 
 def _plan(name):
     """The config of a recipe and its stages."""
     config = load_recipe(str(tiny_runs.ROOT / "configs" / name))
     sides = config.data.resolution_px
-    return config, stage_plan.stages(config, training_setup.build_gan(config, (*sides, config.data.channels)))
+    return config, stage_plan.stages(config, binding.build_gan(config, (*sides, config.data.channels)))
 
 
 @pytest.mark.parametrize(

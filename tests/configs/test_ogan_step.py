@@ -9,7 +9,7 @@ import tiny_runs
 
 from flaxgan.config import OptimizerConfig
 from flaxgan.train.recipes.loader import load_recipe
-from flaxgan.train.step import phases, state, training_setup
+from flaxgan.train.step import binding, phases, state, training_setup
 from flaxgan.train.step.loss_context import Reals
 
 SHAPE = (8, 8, 1)
@@ -21,7 +21,7 @@ def _small_setup() -> training_setup.TrainingSetup:
     sgd = OptimizerConfig(name="sgd", learning_rate=1.0, b1=0.0)
     network = {**config.network, "z_dim": 5, "channels": 3}
     config = dataclasses.replace(config, network=network, batch_size=6, g_optimizer=sgd, d_optimizer=sgd)
-    return training_setup.build(config, SHAPE)
+    return binding.build(config, SHAPE)
 
 
 def _joint_loss(gan, g, d, params, z, real):

@@ -10,7 +10,7 @@ from flaxgan import lookup, networks
 from flaxgan.cli import recipes
 from flaxgan.config import Config, to_json
 from flaxgan.train.recipes.loader import load_recipe
-from flaxgan.train.step import phases, training_setup
+from flaxgan.train.step import binding, phases
 
 FOLDER = tiny_runs.ROOT / "configs"
 NAMES = [path.stem for path in sorted(FOLDER.glob("*.py"))]
@@ -195,9 +195,9 @@ def test_header_is_in_order(name):
 @pytest.mark.parametrize("found", ALL)
 def test_recipe_is_complete_and_its_phases_can_be_built(found):
     config = _load(found)
-    assert training_setup.complete(config) == config
+    assert binding.complete(config) == config
     assert config.data.resolution_px is not None
-    built = training_setup.build(config, (*config.data.resolution_px, config.data.channels))
+    built = binding.build(config, (*config.data.resolution_px, config.data.channels))
     lazy = {
         f"{network}_{name}"
         for network in "gd"

@@ -15,7 +15,7 @@ from flaxgan import lookup, networks
 from flaxgan.cli import recipes
 from flaxgan.config import Config
 from flaxgan.train.recipes.loader import load_recipe
-from flaxgan.train.step import state, training_setup
+from flaxgan.train.step import binding, state, training_setup
 
 FOLDER = pathlib.Path(__file__).parents[2] / "configs"
 
@@ -109,7 +109,7 @@ def _value(config: Config, field: str) -> object:
 
 def _can_be_built(config: Config) -> bool:
     try:
-        training_setup.build(config, image_shape(config)).gan  # noqa: B018
+        binding.build(config, image_shape(config)).gan  # noqa: B018
     except ValueError:
         return False
     return True
@@ -163,7 +163,7 @@ def conditional(family: str) -> bool:
 def build(family: str) -> training_setup.TrainingSetup:
     """The family as the trainer sees it, with classes if it takes them, at the last stage."""
     config = family_config(family, num_classes=10 if conditional(family) else 0)
-    built = training_setup.build(config, image_shape(config))
+    built = binding.build(config, image_shape(config))
     return built.at(len(built.stages) - 1)
 
 

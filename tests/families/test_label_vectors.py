@@ -10,7 +10,7 @@ import tiny_runs
 from PIL import Image
 
 from flaxgan.train.programs import preflight
-from flaxgan.train.step import random_inputs, training_setup
+from flaxgan.train.step import binding, random_inputs
 
 
 def test_vectors_are_drawn_as_often_as_in_the_data():
@@ -34,13 +34,13 @@ WITH_CLASSES = {config.network["name"] for config in contracts.tiny_recipes().va
 @pytest.mark.parametrize("family", sorted(WITH_CLASSES))
 def test_every_family_with_classes_takes_vectors(family):
     config = vectors_of(family)
-    built = training_setup.build(training_setup.complete(config), contracts.image_shape(config))
+    built = binding.build(binding.complete(config), contracts.image_shape(config))
     preflight.check_batch(built)
     assert built.abstract_labels(3).shape == (3, config.data.num_classes)
 
 
 def test_networks_that_take_classes_alone_are_refused_by_name(monkeypatch):
-    built = training_setup.build(training_setup.complete(vectors_of("stylegan2")), (8, 8, 1))
+    built = binding.build(binding.complete(vectors_of("stylegan2")), (8, 8, 1))
 
     def refuse(self, *arguments):
         raise ValueError("labels: found float32, allowed: int [N]")

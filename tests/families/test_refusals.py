@@ -10,7 +10,7 @@ import pytest
 from flaxgan import lookup, networks
 from flaxgan.config import Config, GrowthConfig
 from flaxgan.train.programs import preflight
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding, training_setup
 
 
 def _build(family: str) -> inspect.Signature:
@@ -22,8 +22,8 @@ def _families_with(field: str) -> list[str]:
 
 
 def _setup(family: str, **fields: object) -> training_setup.TrainingSetup:
-    config = training_setup.complete(dataclasses.replace(contracts.family_config(family), **fields))
-    return training_setup.build(config, contracts.image_shape(config))
+    config = binding.complete(dataclasses.replace(contracts.family_config(family), **fields))
+    return binding.build(config, contracts.image_shape(config))
 
 
 def _without_labels(family: str, **network: object) -> Config:
@@ -33,7 +33,7 @@ def _without_labels(family: str, **network: object) -> Config:
 
 def _refused(config: Config, *words: str) -> None:
     with pytest.raises(ValueError) as error:
-        training_setup.build(config, contracts.image_shape(config))
+        binding.build(config, contracts.image_shape(config))
     for word in words:
         assert word in str(error.value), str(error.value)
 
@@ -48,7 +48,7 @@ def test_normalization_by_class_without_labels(family):
     """A family that can do without labels all the same, as BigGAN by parts of its latent, generates without them."""
     config = _without_labels(family, g_norm="conditional")
     try:
-        gan = training_setup.build(config, contracts.image_shape(config)).gan
+        gan = binding.build(config, contracts.image_shape(config)).gan
     except ValueError as error:
         assert "config.network: g_norm: found 'conditional', allowed: " in str(error)
         return
@@ -112,4 +112,4 @@ def test_a_batch_that_the_devices_do_not_divide(family, monkeypatch):
 def test_an_argument_that_a_family_does_not_have(family):
     config = contracts.family_config(family)
     with pytest.raises(ValueError, match="config.network: unknown field 'wavelets', allowed: "):
-        training_setup.complete(dataclasses.replace(config, network={**config.network, "wavelets": 3}))
+        binding.complete(dataclasses.replace(config, network={**config.network, "wavelets": 3}))

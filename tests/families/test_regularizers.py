@@ -14,11 +14,13 @@ import tiny_runs
 
 from flaxgan import lookup, prng
 from flaxgan.losses import regularizers
-from flaxgan.train.step import objectives, phases, training_setup
+from flaxgan.train.step import binding, objectives, phases, training_setup
 from flaxgan.train.step.loss_context import Reals
 
 NAMES = lookup.function_names(regularizers)
 FIELDS = {"g": "g_regularizers", "d": "d_regularizers"}
+SETTINGS = {"lecam": {"start_step": None}}  # By default its penalty is 0 in the first thousand steps.
+STATE = {"lecam_real": 10.0, "lecam_fake": -10.0, "lecam_updates": 100.0}  # Logits in the wrong order cost nothing.
 
 
 def _with(family: str, network: str, names: list[str]) -> training_setup.TrainingSetup:
@@ -28,9 +30,9 @@ def _with(family: str, network: str, names: list[str]) -> training_setup.Trainin
       ValueError: if one of them does not fit.
     """
     built = contracts.build(family)
-    fields = {**dict.fromkeys(FIELDS.values(), {}), FIELDS[network]: {name: {} for name in names}}
-    config = training_setup.complete(dataclasses.replace(built.config, **fields))
-    return training_setup.build(config, contracts.image_shape(config)).at(len(built.stages) - 1)
+    fields = {**dict.fromkeys(FIELDS.values(), {}), FIELDS[network]: {name: SETTINGS.get(name, {}) for name in names}}
+    config = binding.complete(dataclasses.replace(built.config, **fields))
+    return binding.build(config, contracts.image_shape(config)).at(len(built.stages) - 1)
 
 
 def _fits(family: str, network: str, name: str) -> bool:
@@ -45,6 +47,14 @@ def _fits(family: str, network: str, name: str) -> bool:
 def _observed(family: str, network: str, names: list[str]) -> dict:
     """Name -> the penalty and the norm of its gradient, all by one program."""
     built, state = _with(family, network, names), contracts.disturbed_state(family)
+    own = {
+        network: {
+            one: {key: jnp.float32(STATE.get(key, value)) for key, value in state.items()}
+            for one, state in of_network.items()
+        }
+        for network, of_network in built.initial_regularizer_state.items()
+    }
+    state = state.replace(regularizers=own)
     main = next(phase for phase in phases.build(built) if phase.name in (f"{network}_main", "joint"))
     random = np.random.default_rng(0)
     count, labels = built.batch_size(network), max(built.gan.num_classes, 1)
@@ -54,12 +64,12 @@ def _observed(family: str, network: str, names: list[str]) -> dict:
     def observe(state, reals):
         inputs = jax.tree.map(lambda x: x[0], main.draw(prng.step_key(0, state.step, "test")))
         found = {}
-        for name in names:
-            loss = objectives.regularizer(built, network, name)
+        for one in built.regularizers.of(network):
+            loss = objectives.regularizer(built, network, one)
             (value, _), gradient = jax.value_and_grad(loss, has_aux=True)(
                 getattr(state, network).params, state, reals, inputs
             )
-            found[name] = value, jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradient)))
+            found[one.name] = value, jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradient)))
         return found
 
     with tiny_runs.quick_compilation():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flaxgan.ops.image import to_float, to_uint8, to_uint8_rounded
+from flaxgan.ops.image import flip_where, to_float, to_uint8, to_uint8_rounded
 
 LEVELS = np.arange(256, dtype=np.uint8)
 
@@ -52,6 +52,30 @@ def test_jit_equals_eager_and_gives_uint8(convert):
     y = convert(x)
     assert y.dtype == jnp.uint8
     np.testing.assert_array_equal(jax.jit(convert)(x), y)
+
+
+def test_flips_are_those_of_numpy_and_jit_equals_eager():
+    rng = np.random.default_rng(0)
+    images, flip = rng.integers(0, 256, (6, 4, 5, 3), np.uint8), np.array([0, 1, 1, 0, 1, 0], bool)
+    expected = np.stack([np.fliplr(image) if flipped else image for image, flipped in zip(images, flip)])
+    for found in (flip_where(images, flip), jax.jit(flip_where)(images, flip)):
+        assert found.dtype == jnp.uint8
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(flip_where(to_float(images), flip), to_float(expected))
+
+
+@pytest.mark.parametrize(
+    ("shape", "flip", "message"),
+    [
+        ((4, 5, 3), np.ones(4, bool), r"^images: found shape \(4, 5, 3\), allowed: \[N, H, W, C\]"),
+        ((2, 4, 5, 3), np.ones(2, np.int32), r"^flip: found int32 \[2\], allowed: bool \[2\]"),
+        ((2, 4, 5, 3), np.ones((2, 1), bool), r"^flip: found bool \[2, 1\], allowed: bool \[2\]"),
+        ((2, 4, 5, 3), np.ones(3, bool), r"^flip: found bool \[3\], allowed: bool \[2\]"),
+    ],
+)
+def test_flips_of_other_shapes_are_refused(shape, flip, message):
+    with pytest.raises(ValueError, match=message):
+        flip_where(np.zeros(shape, np.uint8), flip)
 
 
 @pytest.mark.parametrize(("convert", "dtype"), [(to_float, np.float32), (to_uint8, np.uint8), (to_uint8_rounded, int)])

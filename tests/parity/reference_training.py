@@ -15,7 +15,7 @@ from reference_states import variables
 from flaxgan.augment import controller
 from flaxgan.config import Config, DataConfig, EmaConfig, OptimizerConfig
 from flaxgan.convert.state_dict import from_flax
-from flaxgan.train.step import optimizers, training_setup
+from flaxgan.train.step import binding, optimizers
 from flaxgan.train.step.forward import Latents
 from flaxgan.train.step.loss_context import Reals
 from flaxgan.train.step.state import Average, NetworkState, TrainState
@@ -26,8 +26,8 @@ from flaxgan.types import Gan
 def setup(case: Case) -> TrainingSetup:
     """What the trainer's phases are built of, for the options of a case: G, D, batch, loss, and those of a run."""
     gan, frozen_layers = _gan(case)
-    config = training_setup.complete(_config(case, gan))
-    built = training_setup.build(config, gan.image_shape)
+    config = binding.complete(_config(case, gan))
+    built = binding.build(config, gan.image_shape)
     # A recipe has one set of widths for both networks, the reference one for each: these networks are not the recipe's.
     config = dataclasses.replace(config, freeze_d_layers=frozen_layers)
     return dataclasses.replace(built, config=config, gan=gan, optimizers=optimizers.build(config, gan.d_layers))
@@ -43,7 +43,8 @@ def train_state(case: Case, built: TrainingSetup, *, prefix: str = "", pl_mean: 
     d = _network(case, gan.discriminator, images, labels, prefix=f"{prefix}D/", optimizer=built.optimizers.d)
     zero = jnp.zeros((), jnp.int32)
     average = Average(g.params, g.variables)
-    return TrainState(zero, zero, g, d, average, jnp.asarray(pl_mean, case.dtype), controller.init(), jnp.zeros(()))
+    own = {"g": {"path_length": {"pl_mean": jnp.asarray(pl_mean, case.dtype)}}, "d": {}}
+    return TrainState(zero, zero, g, d, average, own, controller.init(), jnp.zeros(()))
 
 
 def reals(images: np.ndarray, labels: np.ndarray) -> Reals:
@@ -59,6 +60,11 @@ def latents(z: np.ndarray, labels: np.ndarray) -> Latents:
 def compiled(function: Callable) -> Callable:
     """`jax.jit` with little optimization, because most of these programs' time goes into compiling them."""
     return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def pl_mean(state: TrainState) -> jax.Array:
+    """The moving average of the path length."""
+    return state.regularizers["g"]["path_length"]["pl_mean"]
 
 
 def w_avg(state: TrainState) -> jax.Array:

@@ -115,11 +115,12 @@ def _play(setup: TrainingSetup, network: str, *arguments: Any) -> tuple[jax.Arra
     judged = {}
 
     def watched_loss(real, fake):
-        d_loss, g_loss = setup.loss(real, fake)
+        d_loss, g_loss = setup.loss.function(real, fake)
         judged.update(real=real, fake=fake, d_loss=d_loss, g_loss=g_loss)
         return d_loss, g_loss
 
-    loss, (state, _) = objectives.main(dataclasses.replace(setup, loss=watched_loss), network)(*arguments)
+    watched = dataclasses.replace(setup, loss=dataclasses.replace(setup.loss, function=watched_loss))
+    loss, (state, _) = objectives.main(watched, network)(*arguments)
     return loss, state, judged
 
 
@@ -130,21 +131,21 @@ def _columns(results: dict[str, jax.Array]) -> dict[str, jax.Array]:
 
 def _path_length(setup: TrainingSetup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
     """The trainer's term; and, on the same images, the penalty of the library with what it is computed from."""
-    loss, (after, _) = objectives.regularizer(setup, "g", "path_length")(params, state, reals, inputs)
+    loss, (after, _) = objectives.regularizer(setup, "g", setup.regularizers.g[0])(params, state, reals, inputs)
     noise = inputs.image_noise
     latents = inputs.latents.replace(z=inputs.latents.z[: len(noise)], labels=inputs.latents.labels[: len(noise)])
     ws, variables = forward.map_latents(setup.gan, params, state.g.variables, latents)
     synthesize = lambda ws: forward.synthesize(setup.gan, params, variables, ws, latents.noise_key)
     decay = setup.config.g_regularizers["path_length"]["decay"]
-    penalty, _, lengths = path_length_penalty(synthesize, ws, noise, state.pl_mean, decay=decay)
+    penalty, _, lengths = path_length_penalty(synthesize, ws, noise, training.pl_mean(state), decay=decay)
     (pl_grads,) = jax.vjp(synthesize, ws)[1](noise / np.sqrt(noise.shape[1] * noise.shape[2]))
     results = {"pl_grads": pl_grads, "pl_lengths": lengths, "pl_penalty_per_sample": penalty}
-    return loss, {**results, "pl_mean_after": after.pl_mean, "w_avg_after": training.w_avg(after)}
+    return loss, {**results, "pl_mean_after": training.pl_mean(after), "w_avg_after": training.w_avg(after)}
 
 
 def _r1(setup: TrainingSetup, params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs):
     """The trainer's term; and, on the same images, the penalty of the library with what it is computed from."""
-    loss, _ = objectives.regularizer(setup, "d", "r1")(params, state, reals, inputs)
+    loss, _ = objectives.regularizer(setup, "d", setup.regularizers.d[0])(params, state, reals, inputs)
 
     def discriminate(images):
         if setup.augment_spec is not None:

@@ -84,7 +84,7 @@ class Run:
         config = self.setup.config
         self.history["ema_beta"].append(ema.ema_beta(config.ema, state.images_seen, config.batch_size))
         state = self.advance(state)
-        self.history["pl_mean"].append(state.pl_mean)
+        self.history["pl_mean"].append(training.pl_mean(state))
         self.history["w_avg"].append(training.w_avg(state))
         return state
 

@@ -8,8 +8,7 @@ import numpy as np
 from flax import linen as nn
 
 from flaxgan.config import Config, DataConfig, OptimizerConfig
-from flaxgan.losses.adversarial import non_saturating
-from flaxgan.train.step import optimizers, state, training_setup
+from flaxgan.train.step import binding, optimizers, state, training_setup
 from flaxgan.train.step.loss_context import Reals
 from flaxgan.train.step.random_inputs import label_sampler
 from flaxgan.types import DiscriminatorOutput, Gan
@@ -73,7 +72,7 @@ def config(**fields) -> Config:
     adam = OptimizerConfig(learning_rate=0.01)
     data = DataConfig(source="synthetic", resolution=4, channels=1)
     default = {"network": {"name": "stylegan2"}, "data": data, "batch_size": BATCH_SIZE, "seed": SEED}
-    return training_setup.complete(Config(**{**default, "g_optimizer": adam, "d_optimizer": adam, **fields}))
+    return binding.complete(Config(**{**default, "g_optimizer": adam, "d_optimizer": adam, **fields}))
 
 
 def setup_of(*, style: bool = True, optimizer=None, **fields) -> training_setup.TrainingSetup:
@@ -90,11 +89,34 @@ def setup_of(*, style: bool = True, optimizer=None, **fields) -> training_setup.
         if optimizer is None
         else optimizers.Optimizers(optimizer, optimizer)
     )
-    return training_setup.TrainingSetup(chosen, networks, built, loss=non_saturating, labels=label_sampler(None))
+    return training_setup.TrainingSetup(
+        chosen,
+        networks,
+        built,
+        loss=binding.bind_loss(chosen, networks),
+        labels=label_sampler(None),
+        regularizers=binding.bind_regularizers(chosen, networks),
+        input_noise=binding.bind_input_noise(chosen.input_noise),
+    )
 
 
 def init(of: training_setup.TrainingSetup) -> state.TrainState:
-    return state.init(of.gan, of.optimizers, seed=SEED)
+    return state.init(of.gan, of.optimizers, seed=SEED, regularizers=of.initial_regularizer_state)
+
+
+def with_loss(of: training_setup.TrainingSetup, function) -> training_setup.TrainingSetup:
+    """The same setup with another function (real_logits, fake_logits) -> (d_loss, g_loss)."""
+    return dataclasses.replace(of, loss=dataclasses.replace(of.loss, function=function))
+
+
+def with_pl_mean(of: state.TrainState, value: float) -> state.TrainState:
+    """The state of a run with path length regularization, with another mean."""
+    own = {**of.regularizers["g"], "path_length": {"pl_mean": jnp.float32(value)}}
+    return of.replace(regularizers={**of.regularizers, "g": own})
+
+
+def pl_mean(of: state.TrainState) -> jax.Array:
+    return of.regularizers["g"]["path_length"]["pl_mean"]
 
 
 def reals(seed: int = 0, num_images: int = BATCH_SIZE) -> Reals:
@@ -104,8 +126,9 @@ def reals(seed: int = 0, num_images: int = BATCH_SIZE) -> Reals:
 
 
 def batch(seed: int = 0) -> dict[str, jax.Array]:
-    images = np.random.default_rng(seed).integers(0, 256, (BATCH_SIZE, *IMAGE_SHAPE), np.uint8)
-    return {"images": jnp.asarray(images), "labels": jnp.zeros(BATCH_SIZE, jnp.int32)}
+    rng = np.random.default_rng(seed)
+    images, flip = rng.integers(0, 256, (BATCH_SIZE, *IMAGE_SHAPE), np.uint8), rng.integers(0, 2, BATCH_SIZE) == 1
+    return {"images": jnp.asarray(images), "labels": jnp.zeros(BATCH_SIZE, jnp.int32), "flip": jnp.asarray(flip)}
 
 
 def moved(before, after) -> dict[str, np.ndarray]:
@@ -115,4 +138,5 @@ def moved(before, after) -> dict[str, np.ndarray]:
 
 def replace_config(of: training_setup.TrainingSetup, **fields) -> training_setup.TrainingSetup:
     """The same setup with other fields of the config; networks and optimizers stay."""
-    return dataclasses.replace(of, config=dataclasses.replace(of.config, **fields))
+    chosen = dataclasses.replace(of.config, **fields)
+    return dataclasses.replace(of, config=chosen, input_noise=binding.bind_input_noise(chosen.input_noise))

@@ -67,7 +67,7 @@ def header_shape(data: bytes, where: str) -> Shape:
     return _shape(_open(data, where), where)
 
 
-def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS, *, mirrored: bool = False) -> np.ndarray:
+def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS) -> np.ndarray:
     """Decodes an image.
 
     The orientation that a camera noted is applied. Palettes and CMYK become RGB (CMYK without a colour profile), and
@@ -78,7 +78,6 @@ def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS, *, mirrore
       data: the whole file.
       where: what to call the file in a message.
       transform: what is then done to it.
-      mirrored: whether it is flipped left to right in the end.
 
     Returns:
       Pixels, uint8 [H, W, C].
@@ -90,7 +89,7 @@ def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS, *, mirrore
     transform.shape(_shape(image, where), where)  # Before a large image of a wrong size is decoded.
     with _large if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
         picture = _picture(image, where)
-        return transform.apply_to_picture(picture, where, mirrored=mirrored)
+        return transform.apply_to_picture(picture, where)
 
 
 def _open(data: bytes, where: str) -> Image.Image:

@@ -65,15 +65,7 @@ class DecodedFiles:
         return len(self.files.names)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self._decoded(index)
-
-    def mirrored(self, index: int) -> np.ndarray:
-        """The same, flipped left to right."""
-        return self._decoded(index, mirrored=True)
-
-    def _decoded(self, index: int, *, mirrored: bool = False) -> np.ndarray:
-        where = self.files.where(index)
-        image = decode.decode(self.files.read(index), where, self.transform, mirrored=mirrored)
+        image = decode.decode(self.files.read(index), self.files.where(index), self.transform)
         self._check_channels(image.shape[2], index)
         return image
 

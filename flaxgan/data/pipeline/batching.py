@@ -46,7 +46,9 @@ def batches(
 
     Returns:
       An iterator over {"images": uint8 [B / process_count, H, W, C], "labels": int32 [B / process_count] or float32
-      [B / process_count, K]}; the labels are zeros where the source has none. Its `close` stops the threads.
+      [B / process_count, K], "flip": bool [B / process_count]}. The labels are zeros if the source has none. The images
+      are not flipped yet: the training step flips those whose `flip` is True, see `flaxgan.ops.image.flip_where`.
+      Without mirror every `flip` is False. `close` stops the threads.
 
     Raises:
       ValueError: at once, if an argument is out of range; later, naming an image that cannot be used.
@@ -151,16 +153,16 @@ def _local_batches(
 
 
 def _load(source: Source, chunk: int, *, seed: int, mirror: bool, count: int, offset: int) -> Batch:
-    """Images offset + chunk * count, offset + chunk * count + 1, ... of the endless order."""
+    """Reads images offset + chunk * count, offset + chunk * count + 1, ... of the endless order."""
     first = offset + chunk * count
-    indices = shuffle.image_indices(len(source), seed, first, count)
-    flips = shuffle.flips(seed, first, count) if mirror else np.zeros(count, bool)
-    images, labels = source.read_many(indices.tolist(), flips.tolist())
-    return {"images": images, "labels": labels}
+    images, labels = source.read_many(shuffle.image_indices(len(source), seed, first, count).tolist())
+    flip = shuffle.flips(seed, first, count) if mirror else np.zeros(count, bool)
+    return {"images": images, "labels": labels, "flip": flip}
 
 
 def _read(source: Source, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = source.room(len(indices))
+    """Reads images one by one in this process: a few images are not worth starting worker processes."""
+    images, labels = source.empty(len(indices))
     for row, index in enumerate(indices.tolist()):
         images[row], labels[row] = source[index]
     return images, labels

@@ -1,77 +1,72 @@
-"""Decoded images in memory, so that those of a small set are decoded once and not in every epoch."""
+"""A cache of decoded images in memory, so that a small set is decoded once and not in every epoch."""
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from flaxgan.data.source import BatchedImages, MirroredImages, Source
+from flaxgan.data.source import BatchedImages, Images, Source
 
-_OVERHEAD_BYTES = 300  # of an array and its place in a dict
+_OVERHEAD_BYTES = 300  # of an array and its entry in a dict
 
 
-class KeptImages:
-    """Images that are decoded on reading, the first ones of which are kept; see `flaxgan.data.source.Images`."""
+class CachedImages:
+    """Images that are decoded when they are read, and the first of which are cached.
 
-    def __init__(self, images: MirroredImages, max_images: int):
-        """Keeps up to so many images, those that are asked for first."""
+    See `flaxgan.data.source.BatchedImages` for the interface.
+    """
+
+    def __init__(self, images: Images, max_images: int):
+        """Caches at most `max_images` images: those that are read first."""
         self._images, self._max_images = images, max_images
-        self._kept: dict[int, np.ndarray] = {}
+        self._cached: dict[int, np.ndarray] = {}
 
-    def __reduce__(self) -> tuple:
-        return KeptImages, (self._images, self._max_images)  # What is kept does not travel between processes.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CachedImages, (self._images, self._max_images)  # The cache does not travel between processes.
 
     def __len__(self) -> int:
         return len(self._images)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        kept = self._kept.get(index)
-        if kept is not None:
-            return kept
-        return self._keep(index, self._images[index])
+        cached = self._cached.get(index)
+        return self._add(index, self._images[index]) if cached is None else cached
 
-    def mirrored(self, index: int) -> np.ndarray:
-        """The same, flipped left to right."""
-        if index in self._kept or len(self._kept) < self._max_images:
-            return self[index][:, ::-1]
-        return self._images.mirrored(index)
-
-    def read_into(self, indices: list[int], flips: list[bool], rows: np.ndarray) -> list[int]:
+    def read_into(self, indices: Sequence[int], rows: np.ndarray) -> list[int]:
         """Reads many images; see `flaxgan.data.source.BatchedImages`."""
         missing = []
-        for row, (index, flip) in enumerate(zip(indices, flips, strict=True)):
-            kept = self._kept.get(index)
-            if kept is None:
+        for row, index in enumerate(indices):
+            cached = self._cached.get(index)
+            if cached is None:
                 missing.append(row)
             else:
-                rows[row] = kept[:, ::-1] if flip else kept
+                rows[row] = cached
         if not missing or not isinstance(self._images, BatchedImages):
             return missing
-        has_room = len(self._kept) < self._max_images  # What is to be kept is read as it is, and then flipped.
-        read = np.empty((len(missing), *rows.shape[1:]), np.uint8)
-        wanted = [flips[row] and not has_room for row in missing]
-        left = set(self._images.read_into([indices[row] for row in missing], wanted, read))
+        images = np.empty((len(missing), *rows.shape[1:]), np.uint8)
+        left_out = set(self._images.read_into([indices[row] for row in missing], images))
         for place, row in enumerate(missing):
-            if place not in left:
-                image = self._keep(indices[row], read[place])
-                rows[row] = image[:, ::-1] if flips[row] and has_room else image
-        return [missing[place] for place in sorted(left)]
+            if place not in left_out:
+                rows[row] = images[place]
+                self._add(indices[row], images[place])
+        return [missing[place] for place in sorted(left_out)]
 
-    def _keep(self, index: int, image: np.ndarray) -> np.ndarray:
-        if len(self._kept) < self._max_images:
-            image.flags.writeable = False  # From now on it belongs to all who ask for it.
-            self._kept[index] = image
+    def _add(self, index: int, image: np.ndarray) -> np.ndarray:
+        if len(self._cached) < self._max_images:
+            image.flags.writeable = False  # Every later reader shares this array.
+            self._cached[index] = image
         return image
 
 
 def keep(source: Source, gib: float) -> Source:
-    """The same source, with decoded images kept in memory.
+    """Returns the same source with a cache of decoded images.
 
     Args:
-      source: what lies in memory already stays as it is.
-      gib: how much memory they may take, in GiB.
+      source: the source. Images that lie in an array need no cache.
+      gib: memory that the cache may take, in GiB.
     """
     max_images = int(gib * 2**30 / (math.prod(source.image_shape) + _OVERHEAD_BYTES))
-    if not max_images or not isinstance(source.images, MirroredImages):
+    if not max_images or isinstance(source.images, np.ndarray):
         return source
-    return dataclasses.replace(source, images=KeptImages(source.images, max_images))
+    return dataclasses.replace(source, images=CachedImages(source.images, max_images))

@@ -1,4 +1,4 @@
-"""Images that are decoded in processes of their own: threads of one process wait for each other's Python."""
+"""Decoding of images in worker processes: threads of one process contend for the GIL."""
 
 import dataclasses
 import math
@@ -12,15 +12,17 @@ import sys
 import tempfile
 import threading
 import weakref
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from flaxgan.data.source import MirroredImages, Source
+from flaxgan.data.source import Images, Source
+from flaxgan.errors import FieldError
 
 LINES = 2
-"""Batches that a process is asked for at a time: one that it decodes, and one that is sent or comes next."""
+"""Batches that are in flight for each process: it decodes one while another is transferred or waits."""
 
 _END_SECONDS = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -28,10 +30,10 @@ _ELSE = "data.workers='threads' needs none"
 
 
 class _Memory:
-    """Memory that two processes share, as long as one of them lives; it grows with what is asked of it.
+    """Memory that two processes share until both have ended; it grows on demand.
 
     Attributes:
-      descriptor: of the open file behind it.
+      descriptor: descriptor of the open file behind the memory.
     """
 
     def __init__(self, descriptor: int):
@@ -40,7 +42,7 @@ class _Memory:
         weakref.finalize(self, os.close, descriptor)
 
     def rows(self, shape: tuple[int, ...]) -> np.ndarray:
-        """The memory as images of a shape, uint8 [N, H, W, C]."""
+        """Returns the start of the memory as images, uint8 [N, H, W, C]."""
         num_bytes = math.prod(shape)
         if self._map is None or len(self._map) < num_bytes:
             if os.fstat(self.descriptor).st_size < num_bytes:
@@ -50,31 +52,31 @@ class _Memory:
 
 
 class _Line(NamedTuple):
-    """A connection to a process that decodes."""
+    """A connection to a worker process, and the memory that is shared with it."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
     connection: Connection
     memory: _Memory
 
 
 class ProcessImages:
-    """Images that are decoded by other processes when many are asked for; see `flaxgan.data.source.BatchedImages`.
+    """Images that worker processes decode when many are read at once; see `flaxgan.data.source.BatchedImages`.
 
-    The processes start when images are first asked for. They end with this one, however it ends: they wait for what it
-    asks, and then find the connection closed.
+    The processes start at the first such read. They end with this process, however it ends: they wait for requests, and
+    then find the connection closed.
 
     Attributes:
       started: the processes, once they have started.
     """
 
-    def __init__(self, images: MirroredImages, num_processes: int):
-        """Decodes with so many processes, as many batches at a time."""
+    def __init__(self, images: Images, num_processes: int):
+        """Decodes `images` with `num_processes` processes; each decodes one batch at a time."""
         self._images, self._num_processes = images, num_processes
-        self.started: list[subprocess.Popen] = []
+        self.started: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
         self._idle: queue.SimpleQueue[_Line] | None = None
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return ProcessImages, (self._images, self._num_processes)
 
     def __len__(self) -> int:
@@ -83,28 +85,24 @@ class ProcessImages:
     def __getitem__(self, index: int) -> np.ndarray:
         return self._images[index]
 
-    def mirrored(self, index: int) -> np.ndarray:
-        """The same, flipped left to right."""
-        return self._images.mirrored(index)
-
-    def read_into(self, indices: list[int], flips: list[bool], rows: np.ndarray) -> list[int]:
-        """Reads many images, in one of the processes; see `flaxgan.data.source.BatchedImages`.
+    def read_into(self, indices: Sequence[int], rows: np.ndarray) -> list[int]:
+        """Reads many images in one of the processes; see `flaxgan.data.source.BatchedImages`.
 
         Raises:
-          ChildProcessError: if that process has ended, or none can be started.
+          ChildProcessError: if that process has ended, or no process can be started.
         """
         idle = self._lines()
         line = idle.get()
         try:
             shared = line.memory.rows(rows.shape)
-            line.connection.send((indices, flips, rows.shape))
-            left = line.connection.recv()
+            line.connection.send((indices, rows.shape))
+            left_out = line.connection.recv()
             rows[...] = shared
         except (EOFError, OSError) as error:
             raise ChildProcessError(_ended(line.process)) from error
         finally:
             idle.put(line)
-        return left
+        return left_out
 
     def _lines(self) -> "queue.SimpleQueue[_Line]":
         with self._lock:
@@ -113,7 +111,7 @@ class ProcessImages:
                     lines = self._start()
                 except OSError as error:
                     raise ChildProcessError(
-                        f"processes that decode images cannot be started ({error}); {_ELSE}"
+                        f"the processes that decode images cannot be started ({error}); {_ELSE}"
                     ) from error
                 self._idle = queue.SimpleQueue()
                 for line in lines:
@@ -121,7 +119,7 @@ class ProcessImages:
             return self._idle
 
     def _start(self) -> list[_Line]:
-        """The lines to all processes, the first to each of them before the second ones."""
+        """Starts the processes; returns their lines, the first line of every process before the second ones."""
         processes = [_start() for _ in range(self._num_processes)]
         lines = [line for of_each in zip(*processes, strict=True) for line in of_each]
         weakref.finalize(self, _end, lines)
@@ -132,29 +130,29 @@ class ProcessImages:
 
 
 def spread(source: Source, num_processes: int) -> Source:
-    """The same source, with batches of images decoded by other processes.
+    """Returns the same source, with batches of images decoded by worker processes.
 
     Args:
-      source: what lies in memory already stays as it is.
-      num_processes: how many, 1 or more.
+      source: the source. Images that lie in an array are not decoded, and need no processes.
+      num_processes: number of worker processes, 1 or more.
 
     Raises:
-      ValueError: where the system does not let a process begin with its signals blocked (Windows).
+      FieldError: if a process of this system cannot start with its signals blocked (Windows).
     """
     if not hasattr(signal, "pthread_sigmask"):
-        raise ValueError("data.workers='processes' needs Linux or macOS; allowed here: threads")
-    if not isinstance(source.images, MirroredImages):
+        raise FieldError("config.data.workers", "processes", "'threads' on this system; 'processes' on Linux and macOS")
+    if isinstance(source.images, np.ndarray):
         return source
     return dataclasses.replace(source, images=ProcessImages(source.images, num_processes))
 
 
 def serve(*descriptors: tuple[int, int]) -> None:
-    """What such a process does: it gets the images, and then reads those that it is asked for until it is left alone.
+    """Runs a worker process: receives the images, then answers requests for batches until the connections close.
 
-    It decodes one batch at a time, and has another to go on with while that one is taken.
+    The process decodes one batch at a time. It has a second request to continue with while the first batch is taken.
 
     Args:
-      *descriptors: of each connection and its memory; the images come through the first.
+      *descriptors: descriptors of each connection and of its memory; the images come through the first connection.
     """
     lines = [(Connection(socket), _Memory(memory)) for socket, memory in descriptors]
     try:
@@ -165,37 +163,37 @@ def serve(*descriptors: tuple[int, int]) -> None:
         threading.Thread(target=_answer, args=(connection, memory, images, turn)).start()
 
 
-def _answer(connection: Connection, memory: _Memory, images: MirroredImages, turn: threading.Lock) -> None:
+def _answer(connection: Connection, memory: _Memory, images: Images, turn: threading.Lock) -> None:
     while True:
         try:
-            indices, flips, shape = connection.recv()
+            indices, shape = connection.recv()
             with turn:
-                left = _read(images, indices, flips, memory.rows(shape))
-            connection.send(left)
+                left_out = _read(images, indices, memory.rows(shape))
+            connection.send(left_out)
         except (EOFError, OSError):
             return
 
 
-def _read(images: MirroredImages, indices: list[int], flips: list[bool], rows: np.ndarray) -> list[int]:
-    """Fills the rows, but for those that it returns: who reads these again, where it can be told, sees the error."""
-    left = []
-    for row, (index, flip) in enumerate(zip(indices, flips, strict=True)):
+def _read(images: Images, indices: Sequence[int], rows: np.ndarray) -> list[int]:
+    """Fills the rows; returns those whose image raises an error, which the caller then meets in its own process."""
+    left_out = []
+    for row, index in enumerate(indices):
         try:
-            rows[row] = images.mirrored(index) if flip else images[index]
+            rows[row] = images[index]
         except Exception:
-            left.append(row)
-    return left
+            left_out.append(row)
+    return left_out
 
 
 def _start() -> list[_Line]:
-    """Starts a process."""
+    """Starts a worker process."""
     pairs = [socket.socketpair() for _ in range(LINES)]
     connections = [Connection(ours.detach()) for ours, _ in pairs]
     memories = [_Memory(_shared_file()) for _ in range(LINES)]
     descriptors = [(theirs.fileno(), memory.descriptor) for (_, theirs), memory in zip(pairs, memories, strict=True)]
     command = f"from flaxgan.data.pipeline import worker_processes; worker_processes.serve(*{descriptors})"
-    # They stop when they are left alone, and not when a terminal or a scheduler signals all processes of a run: the run
-    # may still need a batch to end well. A new process begins with the signals that its maker has blocked.
+    # Workers stop when their connections close, and not when a terminal or a scheduler signals all processes of the
+    # run: the run may need one more batch to end in order. A new process inherits the blocked signals of its parent.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         process = subprocess.Popen(
@@ -213,7 +211,7 @@ def _start() -> list[_Line]:
 
 
 def _shared_file() -> int:
-    """A file that is gone when no process has it open; in memory, where the system has such files (Linux)."""
+    """Opens a file that vanishes when no process has it open; it is in memory where the system allows it (Linux)."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("flaxgan-images")
     with tempfile.TemporaryFile() as file:
@@ -231,7 +229,8 @@ def _end(lines: list[_Line]) -> None:
             line.process.wait()
 
 
-def _ended(process: subprocess.Popen) -> str:
+def _ended(process: subprocess.Popen[bytes]) -> str:
+    """Returns the message for a worker process that no longer answers."""
     try:
         code = process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:

@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,11 +20,11 @@ from etils import epath
 from flax import serialization, traverse_util
 
 from flaxgan.config import Config, from_json, to_json
-from flaxgan.train.checkpoints import integrity
+from flaxgan.train.checkpoints import integrity, manifest, older
 from flaxgan.train.checkpoints.integrity import DamagedError
 from flaxgan.train.checkpoints.retention import Policy, Retention
 from flaxgan.train.distributed import multihost
-from flaxgan.train.step.state import TrainState
+from flaxgan.train.step.state import NO_REGULARIZER_STATE, RegularizerState, TrainState
 
 Arrays = dict[str, Any]
 """A nested dict of arrays."""
@@ -54,7 +54,9 @@ class Checkpoints:
         self._rule = keep if isinstance(keep, Retention) else Retention(keep)
         options = ocp.CheckpointManagerOptions(preservation_policy=Policy(self._rule, self._measured), create=True)
         try:
-            self._manager = ocp.CheckpointManager(self._folder.absolute(), options=options)
+            self._manager = ocp.CheckpointManager(
+                self._folder.absolute(), options=options, handler_registry=manifest.handlers()
+            )
         except OSError as error:
             raise ValueError(
                 f"{folder}: {error.strerror or error}, allowed: a folder that can be written to"
@@ -85,43 +87,56 @@ class Checkpoints:
         Raises:
           SaveError: if this or the checkpoint before it cannot be written.
         """
-        arrays = serialization.to_state_dict(state)
-        step, sums = int(state.step), integrity.checksums(arrays)
+        arrays = older.saved_part(serialization.to_state_dict(state))
+        step = int(state.step)
+        self.wait()
+        described = manifest.save_args(arrays, measured or {})
         ema = arrays.pop("ema")
-        manifest = {"checksums": sums, "measured": dict(measured or {})}
         items = ocp.args.Composite(
             train=ocp.args.StandardSave(arrays),
             ema=ocp.args.StandardSave(ema),
             config=ocp.args.JsonSave(json.loads(to_json(config))),
-            manifest=ocp.args.JsonSave(manifest),
+            manifest=described,
         )
-        self.wait()
         with self._explaining(step):
-            self._measured[step] = manifest["measured"]
+            self._measured[step] = dict(measured or {})
             self._manager.save(step, args=items)
         self._saving = step
 
-    def restore(self, step: int, target: TrainState) -> TrainState:
+    def restore(
+        self,
+        step: int,
+        target: TrainState,
+        *,
+        initial: RegularizerState = NO_REGULARIZER_STATE,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> TrainState:
         """The state saved at a step.
 
         Args:
           step: a step that was saved.
           target: a state of the shapes and shardings wanted; ShapeDtypeStruct leaves will do.
+          initial: initial values of the regularizers' own state, for a checkpoint that was saved before there was one.
+          say: receives a line if such values are taken.
 
         Raises:
           ValueError: if the checkpoint's arrays are not those of the target; it names the first that differs.
           DamagedError: if the checkpoint is not as it was saved; it names the file or the array.
         """
-        wanted = serialization.to_state_dict(target)
         folder = self._folder / str(step)
-        _check_shapes(read_shapes(folder), wanted, folder)
-        wanted = jax.tree.map(_abstract, wanted)
-        ema = wanted.pop("ema")
-        items = ocp.args.Composite(train=ocp.args.StandardRestore(wanted), ema=ocp.args.StandardRestore(ema))
+        wanted = jax.tree.map(_abstract, serialization.to_state_dict(target))
+        saved = read_shapes(folder)
+        layout = older.saved_layout(wanted, saved)
+        _check_shapes(saved, layout, folder)
+        ema = layout.pop("ema")
+        items = ocp.args.Composite(train=ocp.args.StandardRestore(layout), ema=ocp.args.StandardRestore(ema))
         with integrity.naming_damage(folder):
             found = self._manager.restore(step, args=items)
         arrays = {**found["train"], "ema": found["ema"]}
         integrity.check_checksums(folder, arrays, _manifest(folder)["checksums"])
+        arrays, absent = older.completed(arrays, wanted, initial)
+        if absent:
+            say(f"the checkpoint holds no {', '.join(absent)}: each begins at its initial value")
         return serialization.from_state_dict(target, arrays)
 
     def set_aside_after(self, step: int, folder: epath.Path) -> list[int]:

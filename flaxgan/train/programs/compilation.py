@@ -46,7 +46,8 @@ def use_cache() -> None:
 
 def abstract_state(setup: TrainingSetup, mesh: Mesh) -> state.TrainState:
     """The train state's shapes and layout; nothing is allocated."""
-    make = lambda: state.init(setup.gan, setup.optimizers, seed=0)
+    own = setup.initial_regularizer_state
+    make = lambda: state.init(setup.gan, setup.optimizers, seed=0, regularizers=own)
     place = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device_mesh.replicated(mesh))
     return jax.tree.map(place, jax.eval_shape(make))
 
@@ -57,13 +58,16 @@ def abstract_batch(setup: TrainingSetup, mesh: Mesh) -> phases.Batch:
     return {
         "images": jax.ShapeDtypeStruct((num_images, *setup.gan.image_shape), "uint8", sharding=sharding),
         "labels": setup.abstract_labels(num_images, sharding=sharding),
+        "flip": jax.ShapeDtypeStruct((num_images,), "bool", sharding=sharding),
     }
 
 
 def init_state(setup: TrainingSetup, mesh: Mesh) -> state.TrainState:
     """The state before the first step, on every device."""
-    config = setup.config
-    make = lambda: state.init(setup.gan, setup.optimizers, seed=config.seed, augment_p=config.augment.p)
+    config, own = setup.config, setup.initial_regularizer_state
+    make = lambda: state.init(
+        setup.gan, setup.optimizers, seed=config.seed, augment_p=config.augment.p, regularizers=own
+    )
     return jax.jit(make, out_shardings=device_mesh.replicated(mesh))()
 
 

@@ -10,7 +10,7 @@ from flax import traverse_util
 from flaxgan.config import Config
 from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import compilation, preflight
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding, training_setup
 from flaxgan.types import Gan
 
 
@@ -27,7 +27,7 @@ def show(config: Config, *, compile_too: bool) -> None:
         preflight.check_accelerator(config.accelerator)
     mesh = device_mesh.data_mesh()
     constrain = device_mesh.constrain_batch(mesh)
-    setup = training_setup.build(config, (*height_width, config.data.channels), constrain=constrain)
+    setup = binding.build(config, (*height_width, config.data.channels), constrain=constrain)
     preflight.check_batch(setup)
     for line in (*_tables(setup.gan), *_plan(setup)):
         print(line)

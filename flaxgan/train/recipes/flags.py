@@ -1,4 +1,4 @@
-"""The command line of train.py: a recipe, and overrides of its fields."""
+"""The training command's line: a recipe, and overrides of its fields."""
 
 import argparse
 import dataclasses
@@ -16,15 +16,15 @@ from flaxgan import lookup, networks
 from flaxgan.config import Config
 from flaxgan.losses import adversarial, regularizers
 from flaxgan.train.distributed.multihost import Cluster
-from flaxgan.train.recipes.loader import load_recipe, recipe_name
-from flaxgan.train.step import training_setup
-
-DRY_RUN_KINDS = ("table", "compile")
+from flaxgan.train.recipes import options
+from flaxgan.train.recipes.loader import load_recipe
+from flaxgan.train.step import binding
 
 TRAINER_SETTINGS_TYPES = {
     "interval": (int | None, "steps between two optimizer steps of its own; None adds it to the main loss"),
     "batch_shrink": (int, "it sees the first 1/batch_shrink of the images"),
 }
+"""Type and description of the settings of a regularizer that the trainer reads."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,69 +45,38 @@ class Command:
 
 
 def cluster(arguments: list[str]) -> Cluster:
-    """The processes that a command line names. It is parsed on its own, because recipes may already ask for devices."""
+    """Returns the processes that a command line names.
+
+    They are parsed before the rest, because a recipe may ask JAX for its devices.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    _add_cluster(parser)
+    options.add_cluster(parser)
     known, _ = parser.parse_known_args(arguments)
     return Cluster(known.coordinator, known.num_processes, known.process_id)
 
 
-def parse(arguments: list[str]) -> Command:
-    """Parses the arguments of train.py: `--config FILE[:VARIANT]`, `--config.FIELD=VALUE`, and what `--help` lists.
+def parse(arguments: list[str], *, program: str = "train.py") -> Command:
+    """Parses `--config RECIPE[:VARIANT]`, `--config.FIELD=VALUE`, and the options that `--help` lists.
 
-    Unknown or ill-typed fields end the program with a message and exit code 2, as every command line tool does.
+    Unknown or ill-typed fields end the program with a message and exit code 2, as in every command-line tool.
+
+    Args:
+      arguments: the command line.
+      program: what it was called as, for usage messages.
 
     Raises:
       ValueError: if the recipe is missing or wrong, or a field has a value that is not allowed.
     """
-    parser = argparse.ArgumentParser(prog="train.py", description="Trains a GAN from a recipe.", add_help=False)
-    parser.add_argument("--config", metavar="FILE[:VARIANT]", help="recipe, a Python file with get_config()")
-    parser.add_argument("--workdir", metavar="DIR", help="run folder (default: runs/<name of the recipe>)")
-    parser.add_argument(
-        "--dry-run",
-        nargs="?",
-        const="table",
-        choices=DRY_RUN_KINDS,
-        help="show parameters, devices and steps, with no data; =compile also compiles every phase",
-    )
-    resume = "step of the checkpoint to continue from; later ones are set aside (default: latest)"
-    parser.add_argument("--resume", metavar="STEP", default="latest", help=resume)
-    _add_cluster(parser)
-    parser.add_argument("-h", "--help", action="store_true", help="show this, and with --config every field of it")
-    parser.allow_abbrev = False
-    known, overrides = parser.parse_known_args(arguments)
-    if known.config is None:
-        if known.help:
-            parser.print_help()
-            raise SystemExit(0)
-        raise ValueError("--config: missing, allowed: a recipe such as configs/quickstart.py")
+    known, overrides = options.parse(arguments, program=program)
     if known.help:
-        parser.print_help()
+        options.show_help(program)
         overrides = [*overrides, "--help"]
-    config = override(load_recipe(known.config, _given_resolution(_split(overrides))), overrides)
-    workdir = known.workdir or pathlib.Path("runs", recipe_name(known.config))
-    if "://" in str(workdir):
-        allowed = "a folder of this machine; a bucket can be mounted as one"
-        raise ValueError(f"--workdir: found {workdir!r}, allowed: {allowed}")
-    return Command(config, pathlib.Path(workdir), known.dry_run, _resume(known.resume))
+    config = load_recipe(known.config, _given_resolution(_split(overrides)))
+    return Command(override(config, overrides, program=program), known.workdir, known.dry_run, known.resume)
 
 
-def _resume(text: str) -> int | None:
-    if text == "latest":
-        return None
-    if not re.fullmatch("[0-9]{1,18}", text):
-        raise ValueError(f"--resume: found {text!r}, allowed: latest, or the step of a checkpoint")
-    return int(text)
-
-
-def _add_cluster(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--coordinator", metavar="HOST:PORT", help="of several processes: where process 0 listens")
-    parser.add_argument("--num-processes", type=int, metavar="N", help="of several processes: how many there are")
-    parser.add_argument("--process-id", type=int, metavar="I", help="of several processes: which this is, from 0")
-
-
-def override(config: Config, arguments: list[str]) -> Config:
-    """A completed config with fields overridden by `--config.FIELD=VALUE`.
+def override(config: Config, arguments: list[str], *, program: str = "train.py") -> Config:
+    """Overrides fields of a completed config by `--config.FIELD=VALUE`.
 
     Values of several numbers are written 64x96 or 1,3,3,1. The fields of the code that a recipe names are typed and
     described by that code's own signature and docstring.
@@ -117,22 +86,22 @@ def override(config: Config, arguments: list[str]) -> Config:
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(Config)} | _typed(config, types)
     fields = [(name, kind, dataclasses.field(default=values[name])) for name, kind in types.items()]
     unchecked = {"__post_init__": lambda self: None}
-    schema = dataclasses.make_dataclass("Config", fields, bases=(Config,), frozen=True, namespace=unchecked)
-    command = [("config", schema, dataclasses.field(default=schema(**values)))]
+    schema: type = dataclasses.make_dataclass("Config", fields, bases=(Config,), frozen=True, namespace=unchecked)
+    root = [("config", schema, dataclasses.field(default=schema(**values)))]
     marked = tyro.conf.configure(tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands)
-    command = marked(dataclasses.make_dataclass("Command", command))
+    command: Any = marked(dataclasses.make_dataclass("Command", root))
     arguments = _split(arguments, takes_one=lambda flag: _takes_one(schema, flag))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # A recipe's value of a wrong type is refused by name, below or by its code.
-        parsed = tyro.cli(command, prog="train.py", args=arguments, use_underscores=True).config
-    return training_setup.complete(_untyped(parsed, config))
+        warnings.simplefilter("ignore")  # A value of a wrong type is refused below or by the code that it is for.
+        parsed = tyro.cli(command, prog=program, args=arguments, use_underscores=True).config
+    return binding.complete(_untyped(parsed, config))
 
 
 def _code_types(config: Config) -> dict[str, type]:
-    """Dataclasses of the arguments of the code that a config names, by field."""
+    """Returns dataclasses of the arguments of the code that a config names, by field."""
     family = lookup.module(networks, config.network["name"])
     loss = lookup.function(adversarial, config.loss)
-    types = {
+    types: dict[str, type] = {
         "network": _schema(family.build, config.network),
         "loss_settings": _schema(loss, config.loss_settings),
     }
@@ -144,10 +113,10 @@ def _code_types(config: Config) -> dict[str, type]:
 
 
 def _schema(function: Callable, values: dict[str, Any]) -> type:
-    """A dataclass of those arguments of a function that have values, with their types and descriptions."""
+    """Returns a dataclass of those arguments of a function that have values, with their types and descriptions."""
     parameters = inspect.signature(function).parameters
-    described = {p.arg_name: p.description for p in docstring_parser.parse(function.__doc__).params}
-    fields = []
+    described = {p.arg_name: p.description for p in docstring_parser.parse(function.__doc__ or "").params}
+    fields: list[tuple[str, Any]] = []
     for name in values:
         if name == "name":
             continue
@@ -159,17 +128,19 @@ def _schema(function: Callable, values: dict[str, Any]) -> type:
 
 
 def _typed(config: Config, types: dict[str, type]) -> dict[str, Any]:
+    """Returns the settings of the code that a config names, as instances of the dataclasses of `_code_types`."""
     typed = {
         "network": types["network"](**{k: v for k, v in config.network.items() if k != "name"}),
         "loss_settings": types["loss_settings"](**config.loss_settings),
     }
     for field in ("g_regularizers", "d_regularizers"):
-        kinds = {f.name: f.type for f in dataclasses.fields(types[field])}
+        kinds = get_type_hints(types[field])
         typed[field] = types[field](**{name: kinds[name](**values) for name, values in getattr(config, field).items()})
     return typed
 
 
 def _untyped(parsed: Any, config: Config) -> Config:
+    """Returns the config that was parsed, with the settings of code as dicts again."""
     values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(Config)}
     values["network"] = {"name": config.network["name"], **dataclasses.asdict(parsed.network)}
     for field in ("loss_settings", "g_regularizers", "d_regularizers"):
@@ -178,19 +149,17 @@ def _untyped(parsed: Any, config: Config) -> Config:
 
 
 def _with_loss(config: Config, arguments: list[str]) -> Config:
-    """The config with the loss that the command line asks for: its settings are those of that loss."""
+    """Returns the config with the loss that the command line names, whose settings are then the defaults."""
     if "--config.loss" not in arguments[:-1]:
         return config
     name = arguments[arguments.index("--config.loss") + 1]
-    return (
-        config
-        if name == config.loss
-        else training_setup.complete(dataclasses.replace(config, loss=name, loss_settings={}))
-    )
+    if name == config.loss:
+        return config
+    return binding.complete(dataclasses.replace(config, loss=name, loss_settings={}))
 
 
 def _given_resolution(arguments: list[str]) -> int | tuple[int, ...] | None:
-    """The value of --config.data.resolution, which a recipe may derive other fields from."""
+    """Returns the value of --config.data.resolution, from which a recipe may derive other fields."""
     if "--config.data.resolution" not in arguments:
         return None
     at = arguments.index("--config.data.resolution") + 1
@@ -202,7 +171,7 @@ def _given_resolution(arguments: list[str]) -> int | tuple[int, ...] | None:
 
 
 def _takes_one(schema: type, flag: str) -> bool:
-    """Whether there is a field of that flag, and it holds one value."""
+    """Returns whether a flag names a field that holds one value."""
     kind: Any = schema
     for name in flag.removeprefix("--config.").split("."):
         kind = get_type_hints(kind).get(name) if dataclasses.is_dataclass(kind) else None
@@ -214,7 +183,7 @@ def _has_tuple(kind: Any) -> bool:
 
 
 def _split(arguments: list[str], *, takes_one: Callable[[str], bool] = lambda flag: False) -> list[str]:
-    """--config.FIELD=VALUE as two arguments, and 64x96 or 1,3,3,1 as one for each number unless one value is taken."""
+    """Splits --config.FIELD=VALUE in two, and 64x96 or 1,3,3,1 into its numbers unless the field holds one value."""
     several = re.compile(r"\d+(\.\d+)?([x,]\d+(\.\d+)?)+")
     split: list[str] = []
     flag = ""

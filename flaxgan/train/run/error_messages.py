@@ -1,12 +1,15 @@
-"""What ends a program with a message instead of a traceback, and how it is said."""
+"""Errors that end a program with a message instead of a traceback, and their messages.
 
-import jax
+Imports nothing heavy, so that a light command can report a mistake at once.
+"""
 
-from flaxgan.train.run.logs import NonFiniteError
+import sys
 
-EXPECTED = (ValueError, OSError, MemoryError, ImportError, NonFiniteError, jax.errors.JaxRuntimeError)
-"""Mistakes of the user, packages that are missing, and what happens to the machine; anything else is a mistake in the
-program."""
+EXPECTED = (ValueError, OSError, MemoryError, ImportError)
+"""Mistakes of the user, missing packages, and failures of the machine. `is_expected` knows two more."""
+
+_EXPECTED_ELSEWHERE = (("flaxgan.train.run.logs", "NonFiniteError"), ("jax.errors", "JaxRuntimeError"))
+"""Module and name of expected errors that only a program that has imported the module can see."""
 
 _MAX_REASON = 300
 _SMALLER = (
@@ -14,19 +17,32 @@ _SMALLER = (
     "--config.network.remat=True and --config.network.dtype=bfloat16 need less, where the networks have these fields"
 )
 _OTHERS = "Perhaps another process of the run has ended; then its own message says why. "
-_UNKNOWN = "FLAXGAN_TRACEBACK=1 in the environment shows where it comes from. The last checkpoint is as it was"
+_UNKNOWN = "Set FLAXGAN_TRACEBACK=1 in the environment to see where this comes from. The last checkpoint is unchanged"
 
 
-def explain(error: Exception) -> str:
-    """What went wrong, without Python's numbers, and what to do."""
+def is_expected(error: BaseException) -> bool:
+    """Returns whether a message says enough about an error; any other error is a mistake in the program."""
+    elsewhere = (getattr(sys.modules.get(module), name, None) for module, name in _EXPECTED_ELSEWHERE)
+    return isinstance(error, (*EXPECTED, *filter(None, elsewhere)))
+
+
+def explain(error: BaseException) -> str:
+    """Returns what went wrong, without Python's error numbers, and what to do about it."""
     if isinstance(error, MemoryError):
         return f"there is not enough memory. {error}".strip()
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
-    if isinstance(error, jax.errors.JaxRuntimeError):
-        reason = (str(error) or "a device has failed").splitlines()[0][:_MAX_REASON]
-        if reason.startswith("RESOURCE_EXHAUSTED"):
-            return f"{reason}\n{_SMALLER}"
-        others = _OTHERS if jax.distributed.is_initialized() else ""
-        return f"{reason}\n{others}{_UNKNOWN}"
-    return str(error)
+    return _explain_device(error) if "jax" in sys.modules else str(error)
+
+
+def _explain_device(error: BaseException) -> str:
+    """Returns the message of an error that a device may have raised."""
+    import jax
+
+    if not isinstance(error, jax.errors.JaxRuntimeError):
+        return str(error)
+    reason = (str(error) or "a device has failed").splitlines()[0][:_MAX_REASON]
+    if reason.startswith("RESOURCE_EXHAUSTED"):
+        return f"{reason}\n{_SMALLER}"
+    others = _OTHERS if jax.distributed.is_initialized() else ""
+    return f"{reason}\n{others}{_UNKNOWN}"

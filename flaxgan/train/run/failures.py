@@ -1,8 +1,8 @@
 """What is kept of a step that made a number that is not finite, so that it can be done again and looked into.
 
 A failure is a folder of a run: `checkpoints/`, the state before the phase as a checkpoint like any other; `batch.npz`,
-the real images and labels of the phase and the labels of its generated images; and `failure.json`. All other draws
-follow from the seed, the step and the phase.
+the batch of the phase (real images, their labels and flips) and the labels of its generated images; and `failure.json`.
+All other draws follow from the seed, the step and the phase.
 """
 
 import dataclasses
@@ -133,6 +133,8 @@ def read(folder: epath.Path) -> tuple[Failure, Batch, np.ndarray]:
     try:
         with (folder / "batch.npz").open("rb") as file, np.load(file) as arrays:
             batch = {name: arrays[name] for name in ("images", "labels")}
+            # Older versions kept images that were flipped already.
+            batch["flip"] = arrays["flip"] if "flip" in arrays else np.zeros(len(batch["images"]), bool)
             return failure, batch, arrays["fake_labels"]
     except Exception as error:  # damaged archives raise anything
         raise ValueError(f"{folder / 'batch.npz'}: damaged: {error}") from error

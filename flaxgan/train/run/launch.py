@@ -91,7 +91,12 @@ def _start(run: PreparedRun, checkpoints: Checkpoints) -> TrainState:
     step = steps[-1] if run.resume is None else run.resume
     logs.say(f"resuming {run.folder.root} at step {step}")
     try:
-        state = checkpoints.restore(step, compilation.abstract_state(run.setup, run.mesh))
+        state = checkpoints.restore(
+            step,
+            compilation.abstract_state(run.setup, run.mesh),
+            initial=run.setup.initial_regularizer_state,
+            say=logs.say,
+        )
     except DamagedError as error:
         raise DamagedError(f"{error}\n{_way_out(run, step, steps)}") from error
     aside = checkpoints.set_aside_after(step, run.folder.set_aside)

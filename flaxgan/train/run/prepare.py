@@ -21,7 +21,7 @@ from flaxgan.train.distributed import device_mesh, multihost
 from flaxgan.train.evaluation import snapshot_metrics, standing_statistics
 from flaxgan.train.programs import compilation, preflight
 from flaxgan.train.run import disk_space, logs, run_folder
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding, training_setup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> 
     # What the data decided is part of the run: tools and resumed runs need it.
     config = dataclasses.replace(config, data=dataclasses.replace(data, resolution=source.image_shape[:2]))
     mesh = device_mesh.data_mesh()
-    setup = training_setup.build(
+    setup = binding.build(
         config,
         source.image_shape,
         **_label_statistics(source),

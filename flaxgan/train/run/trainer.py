@@ -166,7 +166,7 @@ class Trainer:
             "sec_per_kimg": seconds / kimg,
             "losses": {name.removesuffix("/loss"): value for name, value in means.items() if name.endswith("/loss")},
             "statistics": {name: value for name, value in means.items() if not name.endswith("/loss")}
-            | {"augment_p": float(state.ada.p), "pl_mean": float(state.pl_mean)},
+            | {"augment_p": float(state.ada.p), **_own_state(state)},
             "memory_gib": logs.memory_gib(),
             "data_wait_share": (waited - self._waited) / seconds,
             "time": time.time(),
@@ -221,3 +221,9 @@ class Trainer:
             logs.say(f"stopped after step {step}, saved; the same command continues from here")
         else:
             logs.say("stopped before the first step; the same command starts again")
+
+
+def _own_state(state: TrainState) -> dict[str, float]:
+    """Returns the regularizers' own state by name, for the log."""
+    each = [own for of_network in state.regularizers.values() for own in of_network.values()]
+    return {name: float(value) for own in each for name, value in own.items()}

@@ -10,31 +10,37 @@ from flaxgan.train.step.training_setup import TrainingSetup
 
 
 def program(setup: TrainingSetup) -> Callable[[TrainState], TrainState]:
-    """The function that is compiled and run once after the phases of each step."""
-    config, num_images = setup.config, setup.stage.images_per_step
+    """Returns the function that is compiled and run once after the phases of each step."""
+    average, num_images = setup.config.ema, setup.stage.images_per_step
+    adapt = _adapter(setup.config.augment, num_images)
 
     def advance(state: TrainState) -> TrainState:
-        beta = ema.ema_beta(config.ema, state.images_seen, num_images)
+        beta = ema.ema_beta(average, state.images_seen, num_images)
         state = state.replace(
             ema=ema.update(state.ema, state.g, beta),
             step=state.step + 1,
             images_seen=state.images_seen + num_images,
         )
-        return _adapt(state, config.augment, num_images)
+        return adapt(state)
 
     return advance
 
 
-def _adapt(state: TrainState, config: AugmentConfig, num_images: int) -> TrainState:
+def _adapter(config: AugmentConfig, num_images: int) -> Callable[[TrainState], TrainState]:
+    """Returns the function that adapts the strength of the augmentation, or leaves it."""
     if config.policy != "ada":
-        return state
-    ada = controller.maybe_update(
-        state.ada,
-        state.step,
-        interval=config.interval,
-        images_per_update=num_images * config.interval,
-        target=config.target,
-        kimg=config.adjust_kimg,
-        p_max=config.p_max,
-    )
-    return state.replace(ada=ada)
+        return lambda state: state
+
+    def adapt(state: TrainState) -> TrainState:
+        ada = controller.maybe_update(
+            state.ada,
+            state.step,
+            interval=config.interval,
+            images_per_update=num_images * config.interval,
+            target=config.target,
+            kimg=config.adjust_kimg,
+            p_max=config.p_max,
+        )
+        return state.replace(ada=ada)
+
+    return adapt

@@ -1,102 +1,122 @@
-"""The terms of the losses: the adversarial game, and regularizers supplied with what their arguments name.
+"""The objectives of the phases: the adversarial game, and regularizers on their own.
 
-Every function here builds a `Loss`: (params, state, reals, inputs) -> (loss, (state, scalars)). `params` are those of
-the network that is trained, `state` supplies everything else and comes back with its statistics updated, `inputs` are
-those of one round.
+Every function here builds an `Objective`: (params, state, reals, inputs) -> (loss, (state, scalars)). `params` are
+those of the network that is trained, `state` supplies everything else and comes back with its statistics updated,
+`inputs` are those of one round.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 
-from flaxgan import lookup
-from flaxgan.augment import controller, input_noise
-from flaxgan.losses import regularizers
-from flaxgan.train.step.loss_context import LossContext, Reals, mean_score
+from flaxgan.augment import controller
+from flaxgan.errors import FieldError, Words
+from flaxgan.train.step import loss_context
+from flaxgan.train.step.loss_context import Depth, LossContext, Reals, mean_score
 from flaxgan.train.step.random_inputs import PhaseInputs
 from flaxgan.train.step.state import TrainState
-from flaxgan.train.step.training_setup import TrainingSetup, regularizer_settings, supplied_arguments
+from flaxgan.train.step.training_setup import Regularizer, TrainingSetup
 
 Scalars = dict[str, jax.Array]
-Loss = Callable[[Any, TrainState, Reals, PhaseInputs], tuple[jax.Array, tuple[TrainState, Scalars]]]
+"""Named values for the log, one for each round: [rounds]; the norm of the gradients, a sum over rounds, is [1]."""
+
+Objective = Callable[[Any, TrainState, Reals, PhaseInputs], tuple[jax.Array, tuple[TrainState, Scalars]]]
 
 
-def main(setup: TrainingSetup, network: str, names: Sequence[str] = ()) -> Loss:
-    """A network's side of the game, with the regularizers that join it in every step.
+def main(setup: TrainingSetup, network: str, regularizers: Sequence[Regularizer] = ()) -> Objective:
+    """Builds a network's side of the game, with the regularizers that join it in every step.
 
     Args:
       setup: the run.
       network: "g" or "d".
-      names: of the regularizers.
+      regularizers: those that join.
     """
     game = {"g": _g_game, "d": _d_game}[network]
 
-    def loss(params, state, reals, inputs):
-        context = LossContext(setup, network, params, state, reals, inputs)
+    def objective(
+        params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs
+    ) -> tuple[jax.Array, tuple[TrainState, Scalars]]:
+        context = loss_context.create(setup, network, params, state, reals, inputs)
         value, state, scalars = game(context)
-        for name in names:
-            penalty, changes = _penalty(context, name, d_variables=state.d.variables)
-            value, state = value + penalty, state.replace(**changes)
-            scalars[name] = penalty
+        for one in regularizers:
+            penalty, state = _penalty(context, one, state)
+            value = value + penalty
+            scalars[one.name] = penalty
         return value, (state, scalars)
 
-    return loss
+    return objective
 
 
-def regularizer(setup: TrainingSetup, network: str, name: str) -> Loss:
-    """A regularizer on its own. A generator's statistics move with it; D's stay as its main loss left them."""
+def regularizer(setup: TrainingSetup, network: str, one: Regularizer) -> Objective:
+    """Builds a regularizer on its own. A generator's statistics move with it; D's stay as its main loss left them."""
 
-    def loss(params, state, reals, inputs):
-        context = LossContext(setup, network, params, state, reals, inputs)
-        penalty, changes = _penalty(context, name, d_variables=state.d.variables)
-        state = state.replace(**changes)
+    def objective(
+        params: Any, state: TrainState, reals: Reals, inputs: PhaseInputs
+    ) -> tuple[jax.Array, tuple[TrainState, Scalars]]:
+        depth = Depth.NOTHING if one.batch_shrink > 1 else Depth(one.depth)
+        context = loss_context.create(setup, network, params, state, reals, inputs, depth=depth)
+        penalty, state = _penalty(context, one, state)
         return penalty, (state, {"loss": penalty})
 
-    return loss
+    return objective
 
 
 def _g_game(context: LossContext) -> tuple[jax.Array, TrainState, Scalars]:
-    fake = context.judged_fakes
-    # Losses that compare with reals need this; for the others it disappears in compilation.
-    real = context.judged_reals
-    _, values = context.setup.loss(real.output.logits, fake.output.logits)
-    state = _with_variables(context.state, g=context.fakes.variables, d=fake.variables)
+    # Only some losses compare with reals; for the others the compiler drops D's call on them.
+    _, values = context.setup.loss(context)
+    state = _with_variables(context.state, g=context.fakes.variables, d=context.fake_call.variables)
     return jnp.mean(values), state, {"loss": jnp.mean(values)}
 
 
 def _d_game(context: LossContext) -> tuple[jax.Array, TrainState, Scalars]:
     """The generator's statistics move, its parameters do not."""
-    fake, real = context.judged_fakes.output, context.judged_reals.output
-    values, _ = context.setup.loss(real.logits, fake.logits)
-    state = _with_variables(context.state, g=context.fakes.variables, d=context.judged_reals.variables)
+    fake, real = context.fake_call.output, context.real_call.output
+    values, _ = context.setup.loss(context)
+    state = _with_variables(context.state, g=context.fakes.variables, d=context.real_call.variables)
     state = state.replace(ada=controller.accumulate(state.ada, real.logits))
     scores = {"real_logits": mean_score(real.logits), "fake_logits": mean_score(fake.logits)}
     scalars = {"loss": jnp.mean(values), **scores}
-    noise = context.setup.config.input_noise
-    if noise.weight:
-        score = scores[f"{noise.score}_logits"]
-        scalars["noise_strength"] = context.noise_strength
-        score = input_noise.update_score(state.input_score, score, decay=noise.decay, clip=noise.clip)
+    noise = context.setup.input_noise
+    if noise is not None:
+        scalars["noise_strength"] = noise.strength(state.input_score)
+        score = noise.update_score(state.input_score, scores["real_logits"], scores["fake_logits"])
         state = state.replace(input_score=score)
     return jnp.mean(values), state, scalars
 
 
-def _penalty(context: LossContext, name: str, *, d_variables: Any) -> tuple[jax.Array, dict[str, Any]]:
-    """The mean of a regularizer, and what it changes in the train state."""
-    chosen = getattr(context.setup.config, f"{context.network}_regularizers")[name]
-    shrink = chosen.get("batch_shrink", 1)
-    if shrink > 1:
-        context = context.first(context.inputs.latents.z.shape[0] // shrink)
-    supply, wanted = context.supply(d_variables), supplied_arguments(name)
-    settings = {key: chosen[key] for key in regularizer_settings(name)}
-    function = lookup.function(regularizers, name)
-    penalty, changes = function(**{argument: supply[argument]() for argument in wanted}, **settings)
-    if "ws" in wanted:
-        state = context.state
-        changes = {**changes, "g": state.g.replace(variables=context.mapped[1])}
-    return jnp.mean(penalty), changes
+def _penalty(context: LossContext, one: Regularizer, state: TrainState) -> tuple[jax.Array, TrainState]:
+    """Returns the mean of a regularizer, and the state with what it changes."""
+    if one.batch_shrink > 1:
+        num_images = context.inputs.latents.z.shape[0] // one.batch_shrink
+        context = context.first(num_images, Depth(one.depth))
+    own = state.regularizers[context.network].get(one.name, {})
+    penalty, new = one.function(**{name: value(context) for name, value in one.inputs}, **own)
+    _check_result(one, penalty, own, new)
+    if own:
+        of_network = {**state.regularizers[context.network], one.name: new}
+        state = state.replace(regularizers={**state.regularizers, context.network: of_network})
+    if one.maps_latents:
+        state = state.replace(g=state.g.replace(variables=context.g_variables))
+    return jnp.mean(penalty), state
+
+
+def _check_result(one: Regularizer, penalty: jax.Array, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Checks, while tracing, that a regularizer keeps its contract.
+
+    Raises:
+      FieldError: if the penalty is neither [N] nor a scalar, or the new state is not like the old one.
+    """
+    function = f"the result of regularizer {one.name!r}"
+    if jnp.ndim(penalty) > 1:
+        raise FieldError(function, Words(f"a penalty of shape {penalty.shape}"), "[N] or a scalar")
+    try:
+        chex.assert_trees_all_equal_shapes_and_dtypes(dict(old), dict(new))
+    except AssertionError as error:
+        allowed = f"the state that it declares: {', '.join(old) or 'none'}, each a float32 scalar"
+        raise FieldError(function, Words(f"the state {', '.join(new) or 'none'}"), allowed) from error
 
 
 def _with_variables(state: TrainState, *, g: Any, d: Any) -> TrainState:

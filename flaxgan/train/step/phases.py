@@ -12,19 +12,18 @@ import jax.numpy as jnp
 import optax
 
 from flaxgan import prng
-from flaxgan.ops.image import to_float
+from flaxgan.ops.image import flip_where, to_float
 from flaxgan.ops.resampling import box_downsample, fade_reals
 from flaxgan.train.step import objectives, optimizers, random_inputs
 from flaxgan.train.step.loss_context import Reals
+from flaxgan.train.step.objectives import Objective, Scalars
+from flaxgan.train.step.per_network import NETWORKS, PerNetwork
 from flaxgan.train.step.random_inputs import PhaseInputs
-from flaxgan.train.step.state import NetworkState, TrainState
+from flaxgan.train.step.state import TrainState
 from flaxgan.train.step.training_setup import TrainingSetup
 
 Batch = dict[str, jax.Array]
-"""images uint8 [N, H, W, C] and labels int32 [N]."""
-
-Scalars = dict[str, jax.Array]
-"""Named values for the log, one a round: [rounds]; the norm of the gradients, which the rounds add up to, is [1]."""
+"""images uint8 [N, H, W, C], labels int32 [N] or float32 [N, K], and flip bool [N]: images to flip left to right."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +92,8 @@ def _main_phase(setup: TrainingSetup, network: str) -> Phase:
 
 
 def _joint(setup: TrainingSetup) -> Phase:
-    """Both networks' main updates from the same state and the same draws, as one gradient step on both."""
-    g, d = (_update(setup, network, _main_loss(setup, network), interval=1) for network in "gd")
+    """Builds both networks' main updates from the same state and draws, as one gradient step on both."""
+    g, d = (_update(setup, network, _main_loss(setup, network), interval=1) for network in NETWORKS)
 
     def update(state: TrainState, reals: Reals, inputs: PhaseInputs) -> tuple[TrainState, Scalars]:
         after_g, g_scalars = g(state, reals, inputs)
@@ -102,23 +101,23 @@ def _joint(setup: TrainingSetup) -> Phase:
         named = {
             f"{n}/{key}": value for n, found in (("g", g_scalars), ("d", d_scalars)) for key, value in found.items()
         }
-        return after_d.replace(g=after_g.g, pl_mean=after_g.pl_mean), named
+        regularizers = {"g": after_g.regularizers["g"], "d": after_d.regularizers["d"]}
+        return after_d.replace(g=after_g.g, regularizers=regularizers), named
 
     return _phase(setup, "d", "joint", update)
 
 
-def _main_loss(setup: TrainingSetup, network: str) -> objectives.Loss:
-    settings = getattr(setup.config, f"{network}_regularizers")
-    return objectives.main(setup, network, [name for name in settings if settings[name]["interval"] is None])
+def _main_loss(setup: TrainingSetup, network: str) -> Objective:
+    joining = [one for one in setup.regularizers.of(network) if one.interval is None]
+    return objectives.main(setup, network, joining)
 
 
 def _lazy_phases(setup: TrainingSetup, network: str) -> Iterator[Phase]:
-    """A phase of its own for each regularizer with an interval."""
-    for name, settings in getattr(setup.config, f"{network}_regularizers").items():
-        if settings["interval"] is not None:
-            loss, interval = objectives.regularizer(setup, network, name), settings["interval"]
-            update = _update(setup, network, loss, interval)
-            yield _phase(setup, network, f"{network}_{name}", update, interval=interval)
+    """Yields a phase of its own for each regularizer with an interval."""
+    for one in setup.regularizers.of(network):
+        if one.interval is not None:
+            update = _update(setup, network, objectives.regularizer(setup, network, one), one.interval)
+            yield _phase(setup, network, f"{network}_{one.name}", update, interval=one.interval)
 
 
 def _phase(
@@ -130,12 +129,16 @@ def _phase(
 
 
 def _reals(setup: TrainingSetup, num_images: int) -> Callable[[Batch, jax.Array], Reals]:
-    """Real images at the size of the stage, blended like generated ones; repeated where more are needed than given."""
-    stage, full_height = setup.stage, setup.gan.image_shape[0]
+    """Real images at the size of the stage, blended like generated ones; repeated where more are needed than given.
+
+    Without data.mirror no image is flipped, and the flips cost nothing.
+    """
+    stage, full_height, mirror = setup.stage, setup.gan.image_shape[0], setup.config.data.mirror
     factor = full_height // stage.image_shape[0]
 
     def reals(batch: Batch, images_seen: jax.Array) -> Reals:
-        images, labels = to_float(batch["images"]), batch["labels"]
+        pixels = flip_where(batch["images"], batch["flip"]) if mirror else batch["images"]
+        images, labels = to_float(pixels), batch["labels"]
         if len(images) != num_images:
             images, labels = (jnp.take(x, jnp.arange(num_images) % len(images), axis=0) for x in (images, labels))
         if factor > 1:
@@ -178,13 +181,16 @@ def _draw(setup: TrainingSetup, num_images: int) -> Callable[[jax.Array], PhaseI
     return draw
 
 
-def _update(setup: TrainingSetup, network: str, loss: objectives.Loss, interval: int):
+def _update(setup: TrainingSetup, network: str, loss: Objective, interval: int):
     """One optimizer step on the loss times its interval, with the rounds' gradients summed as in the official code."""
     config = setup.config
-    optimizer, rule = getattr(setup.optimizers, network), getattr(config, f"{network}_optimizer")
+    optimizer = setup.optimizers.of(network)
+    at_learning_rate = optimizers.scaler(
+        PerNetwork(config.g_optimizer, config.d_optimizer).of(network), config.total_kimg
+    )
 
     def update(state: TrainState, reals: Reals, inputs: PhaseInputs) -> tuple[TrainState, Scalars]:
-        trained: NetworkState = getattr(state, network)
+        trained = state.network(network)
 
         def add_round(carry, of_round):
             gradients, state = carry
@@ -202,10 +208,10 @@ def _update(setup: TrainingSetup, network: str, loss: objectives.Loss, interval:
         (gradients, state), scalars = _scan(add_round, (zeros, state), of_rounds)
         scalars = {**scalars, "gradient_norm": optax.tree.norm(gradients)[None]}
         updates, opt_state = optimizer.update(gradients, trained.opt_state, trained.params)
-        updates = optimizers.scale(rule, updates, state.images_seen, config.total_kimg)
+        updates = at_learning_rate(updates, state.images_seen)
         params = optax.apply_updates(trained.params, updates)
-        trained = getattr(state, network).replace(params=params, opt_state=opt_state)
-        return state.replace(**{network: trained}), scalars
+        trained = state.network(network).replace(params=params, opt_state=opt_state)
+        return state.with_network(network, trained), scalars
 
     return update
 

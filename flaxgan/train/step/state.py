@@ -1,5 +1,6 @@
-"""The train state: one pytree of arrays that holds everything a run must not lose."""
+"""The train state: one pytree of arrays that holds everything that a run must not lose."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax
@@ -46,7 +47,7 @@ class TrainState:
       g: the generator.
       d: the discriminator.
       ema: moving average of the generator.
-      pl_mean: moving average of the path length, float32 [].
+      regularizers: the regularizers' own state, network -> regularizer -> name -> float32 [].
       ada: state of the augmentation controller.
       input_score: moving average of D's mean logit, which the noise on its inputs follows, float32 [].
     """
@@ -56,32 +57,54 @@ class TrainState:
     g: NetworkState
     d: NetworkState
     ema: Average
-    pl_mean: jax.Array
+    regularizers: dict[str, dict[str, dict[str, jax.Array]]]
     ada: controller.AdaState
     input_score: jax.Array
 
     @property
     def generator_variables(self) -> dict[str, Any]:
-        """What `gan.generator.apply` takes, in training."""
+        """The variables that `gan.generator.apply` takes, in training."""
         return {"params": self.g.params, **self.g.variables}
 
+    def network(self, name: str) -> NetworkState:
+        """Returns the state of a network, "g" or "d"."""
+        return self.g if name == "g" else self.d
 
-def init(gan: Gan, optimizers: Optimizers, *, seed: int, augment_p: float = 0.0) -> TrainState:
-    """The state before the first step, a pure function of its arguments.
+    def with_network(self, name: str, network: NetworkState) -> "TrainState":
+        """Returns the state with another state of a network, "g" or "d"."""
+        return self.replace(g=network) if name == "g" else self.replace(d=network)
+
+
+RegularizerState = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""network -> regularizer -> name -> value."""
+
+NO_REGULARIZER_STATE: RegularizerState = {"g": {}, "d": {}}
+
+
+def init(
+    gan: Gan,
+    optimizers: Optimizers,
+    *,
+    seed: int,
+    augment_p: float = 0.0,
+    regularizers: RegularizerState = NO_REGULARIZER_STATE,
+) -> TrainState:
+    """Returns the state before the first step, a pure function of its arguments.
 
     Args:
       gan: the networks.
       optimizers: their optimizers.
       seed: the run's seed.
       augment_p: initial probability of augmentation.
+      regularizers: the regularizers' own state, see `TrainingSetup.initial_regularizer_state`.
     """
     g = _init_network(gan.generator, _example_latents(gan), optimizers.g, prng.purpose_key(seed, "g_init"))
     d = _init_network(gan.discriminator, _example_images(gan), optimizers.d, prng.purpose_key(seed, "d_init"))
     # Buffers must not be shared between g and ema: both are donated to the compiled steps.
     ema = Average(*jax.tree.map(jnp.copy, (g.params, g.variables)))
     zero = lambda: jnp.zeros((), jnp.int32)
-    ada, pl_mean, input_score = controller.init(augment_p), jnp.zeros(()), jnp.zeros(())
-    return TrainState(zero(), zero(), g, d, ema, pl_mean=pl_mean, ada=ada, input_score=input_score)
+    own = jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), dict(regularizers))
+    return TrainState(zero(), zero(), g, d, ema, own, controller.init(augment_p), input_score=jnp.zeros(()))
 
 
 def _init_network(module, inputs, optimizer, key) -> NetworkState:

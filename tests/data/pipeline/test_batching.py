@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from flaxgan.data.pipeline import batching
+from flaxgan.data.pipeline import batching, memory_cache, worker_processes
 from flaxgan.data.source import Source
 
 COUNT = 10
@@ -23,8 +23,13 @@ def indices(batch):
     return batch["images"][:, 0, 0, 2]
 
 
+def shown(batch):
+    """The images as the training step sees them."""
+    return np.where(batch["flip"][:, None, None, None], batch["images"][:, :, ::-1], batch["images"])
+
+
 def flips(batch):
-    return batch["images"][:, 0, 0, 0] == 5
+    return shown(batch)[:, 0, 0, 0] == 5
 
 
 def take(iterator, count):
@@ -34,7 +39,7 @@ def take(iterator, count):
 
 
 def assert_equal(first, second):
-    assert first.keys() == second.keys() == {"images", "labels"}
+    assert first.keys() == second.keys() == {"images", "labels", "flip"}
     for name in first:
         np.testing.assert_array_equal(first[name], second[name])
 
@@ -44,6 +49,7 @@ def test_batches_have_the_promised_shapes_and_labels(source):
     assert batch["images"].shape == (4, 4, 6, 3) and batch["images"].dtype == np.uint8
     assert batch["labels"].shape == (4,) and batch["labels"].dtype == np.int32
     np.testing.assert_array_equal(batch["labels"], indices(batch) % 3)
+    assert batch["flip"].shape == (4,) and batch["flip"].dtype == np.bool_
 
 
 def test_same_seed_same_batches_for_any_number_of_threads(source):
@@ -94,7 +100,7 @@ def test_processes_together_give_the_global_batch_across_epochs(source, process_
 def digest(parts: list[list[dict]]) -> list[str]:
     """A hash of each global batch, from the rows of each process in their order."""
     joined = (
-        b"".join(part[name].tobytes() for name in ("images", "labels") for part in batch)
+        b"".join(part[name].tobytes() for name in ("images", "labels", "flip") for part in batch)
         for batch in zip(*parts, strict=True)
     )
     return [hashlib.sha256(data).hexdigest() for data in joined]
@@ -146,12 +152,26 @@ def test_mirror_flips_half_of_the_images_left_to_right(source):
     flipped = flips(batch)
     assert 0.44 < flipped.mean() < 0.56
     ramp = np.arange(6)
-    np.testing.assert_array_equal(
-        batch["images"][..., 0], np.where(flipped[:, None, None], ramp[::-1], ramp).repeat(4, 1)
-    )
+    np.testing.assert_array_equal(shown(batch)[..., 0], np.where(flipped[:, None, None], ramp[::-1], ramp).repeat(4, 1))
     by_image = [flipped[indices(batch) == index].mean() for index in range(COUNT)]
     assert min(by_image) > 0.2 and max(by_image) < 0.8  # an image is not flipped for good
     assert not flips(batching.batch_at(source, 0, batch_size=100, seed=0)).any()
+
+
+# SHA-256 of batches 1 to 3 as they were when the data pipeline flipped the pixels itself, at commit a7a579b.
+SHOWN = "bd5ddf1c382c8d12e9bc9e0adb4d7f36116adca23bf7be2486806b964b64171c"
+
+
+def test_flipped_batches_are_those_of_every_earlier_version(opened, make_images):
+    """A run continues with the same images, be they decoded by threads, by processes or once and for all."""
+    contents, _ = make_images(12, height=6, width=10)
+    source = opened(contents, [[name, index % 3] for index, name in enumerate(contents)])
+    spread, cached = worker_processes.spread(source, 1), memory_cache.keep(source, 1.0)
+    for other in (source, spread, cached, memory_cache.keep(spread, 1.0), memory_cache.keep(source, 1e-6)):
+        found = hashlib.sha256()
+        for batch in take(batching.batches(other, batch_size=8, seed=3, start=1, mirror=True, num_threads=2), 3):
+            found.update(shown(batch).tobytes() + batch["labels"].tobytes())
+        assert found.hexdigest() == SHOWN
 
 
 def test_class_grid_shows_no_image_of_another_class_in_place_of_a_skipped_one(opened, make_images):

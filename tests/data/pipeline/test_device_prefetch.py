@@ -19,7 +19,8 @@ def sharding():
 
 def batch(value):
     size = 2 * jax.device_count()
-    return {"images": np.full((size, 4, 4, 3), value, np.uint8), "labels": np.full(size, value, np.int32)}
+    rows = {"images": np.full((size, 4, 4, 3), value, np.uint8), "labels": np.full(size, value, np.int32)}
+    return {**rows, "flip": np.arange(size) % 2 == 0}
 
 
 def prefetch_threads():
@@ -145,5 +146,6 @@ def test_with_the_pipeline(sharding, digits):
     with prefetch(batching.batches(digits, start=3, **options), sharding) as batches:
         for step, arrays in enumerate(itertools.islice(batches, 3), 3):
             expected = batching.batch_at(digits, step, **options)
-            np.testing.assert_array_equal(arrays["images"], expected["images"])
-            np.testing.assert_array_equal(arrays["labels"], expected["labels"])
+            assert arrays.keys() == expected.keys()
+            for name in expected:
+                np.testing.assert_array_equal(arrays[name], expected[name])

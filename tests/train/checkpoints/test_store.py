@@ -21,7 +21,7 @@ def setup():
 
 def _state(setup, *, steps: int = 1):
     """A state in which no part is as initialized."""
-    state = small_gans.init(setup).replace(pl_mean=jnp.float32(0.7))
+    state = small_gans.init(setup).replace(input_score=jnp.float32(0.7))
     for phase in phases.build(setup):
         state, _ = jax.jit(phase.program(seed=0))(state, small_gans.batch(), 0)
     ema = jax.tree.map(lambda x: x + 0.5, state.ema)

@@ -17,7 +17,7 @@ from flaxgan.train.checkpoints import store, transfer
 from flaxgan.train.checkpoints.store import Checkpoints
 from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import compilation
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding, training_setup
 
 FROZEN = ("b8/fromrgb", "b8/conv0")
 
@@ -26,7 +26,7 @@ def _built(num_classes: int = 2, resolution: int = 8, **network) -> training_set
     config = tiny_recipe.get_config()
     data = DataConfig(resolution=resolution, num_classes=num_classes)
     config = small_gans.config(network={**config.network, **network}, data=data)
-    return training_setup.build(config, (resolution, resolution, 3))
+    return binding.build(config, (resolution, resolution, 3))
 
 
 def _random_state(built: training_setup.TrainingSetup, seed: int):

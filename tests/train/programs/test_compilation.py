@@ -8,7 +8,7 @@ import small_gans
 from flaxgan.config import AugmentConfig, Config, DataConfig
 from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import compilation
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding, training_setup
 
 PLATFORMS = ("tpu", "cuda")
 
@@ -37,7 +37,7 @@ def everything() -> training_setup.TrainingSetup:
         accumulation_rounds=2,
     )
     constrain = device_mesh.constrain_batch(device_mesh.data_mesh())
-    return training_setup.build(training_setup.complete(config), (8, 12, 4), constrain=constrain)
+    return binding.build(binding.complete(config), (8, 12, 4), constrain=constrain)
 
 
 @pytest.mark.parametrize("index", range(5))

@@ -53,15 +53,18 @@ def test_resolution_goes_to_recipes_that_take_it(tmp_path):
         ("import sys; sys.exit()", r"recipe.py: SystemExit: "),
         ("def get_config(): exit('later')", r"recipe.py: SystemExit: later"),
         ("class E(Exception):\n    def __str__(self): raise self\nraise E", r"recipe.py: E: E"),
-        ("get_config = 5", r"recipe.py defines no get_config\(\)"),
-        ("get_config = dict", r"get_config of .*recipe.py is <class 'dict'>, allowed: a function"),
-        ("config = 1", r"recipe.py defines no get_config\(\)"),
-        ("def get_config(): return {}", r"get_config\(\) of .*recipe.py returned dict, allowed: a Config"),
+        ("get_config = 5", r"recipe.py without get_config\(\), allowed: a recipe file that defines it"),
+        ("get_config = dict", r"found get_config = <class 'dict'> in .*recipe.py, allowed: a function"),
+        ("config = 1", r"recipe.py without get_config\(\), allowed: a recipe file that defines it"),
+        (
+            "def get_config(): return {}",
+            r"get_config\(\) of .*recipe.py, which returned dict, allowed: one that returns a Config",
+        ),
         (GOOD.replace("z_dim", "zdim"), r"config.network: unknown field 'zdim', allowed: activation, "),
         (GOOD.replace("stylegan2", "stylegan9"), r"config.network.name: flaxgan.networks has no module 'stylegan9'"),
         (GOOD.replace("d_reg", "dreg"), r"recipe.py: TypeError: .*unexpected keyword argument 'dregularizers'"),
         (GOOD.replace("r1", "r9"), r"config.d_regularizers: flaxgan.losses.regularizers has no function 'r9'"),
-        (GOOD.replace("d_reg", "g_reg"), r"config.g_regularizers: found 'r1', a regularizer of the other network"),
+        (GOOD.replace("d_reg", "g_reg"), r"config.g_regularizers: found 'r1', allowed: a regularizer of this network"),
         (GOOD.replace("gamma", "gama"), r"config.d_regularizers.r1: unknown field 'gama', allowed: gamma, interval"),
         (
             GOOD.replace('"gamma": 3.0', '"interval": 0'),
@@ -76,16 +79,18 @@ def test_mistakes_in_a_recipe_are_named(tmp_path, text, message):
 
 def test_missing_recipe_is_refused_with_those_beside_it(tmp_path):
     _recipe(tmp_path, GOOD)
-    with pytest.raises(ValueError, match=r"other.py does not exist, allowed: a recipe file \(found: .*recipe.py\)"):
+    with pytest.raises(ValueError, match=r"other.py, which does not exist, allowed: a recipe file \(.*recipe.py\)"):
         load_recipe(str(tmp_path / "other.py"))
-    with pytest.raises(ValueError, match=r"does not exist.*none in that folder"):
+    with pytest.raises(ValueError, match=r"does not exist.*no recipe in that folder"):
         load_recipe(str(tmp_path / "nowhere" / "other.py"))
-    with pytest.raises(ValueError, match=r"--config: .* is no file, allowed: a recipe file"):
+    with pytest.raises(ValueError, match=r"--config: .*, which is not a file, allowed: a recipe file"):
         load_recipe(str(tmp_path))
 
 
 def test_unknown_variant_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"recipe.py has no variants, found 'big'"):
+    with pytest.raises(
+        ValueError, match=r"found variant 'big' of .*recipe.py, allowed: .*recipe.py, which has no variants"
+    ):
         load_recipe(_recipe(tmp_path, GOOD) + ":big")
     with pytest.raises(ValueError, match=r"tiny_recipe.py: KeyError: 'huge'"):
         load_recipe(f"{tiny_runs.RECIPE}:huge")
@@ -94,5 +99,5 @@ def test_unknown_variant_is_refused(tmp_path):
 def test_a_file_that_is_no_python_is_refused(tmp_path):
     path = tmp_path / "recipe.json"
     path.write_text("{}")
-    with pytest.raises(ValueError, match="recipe.json is not a Python file"):
+    with pytest.raises(ValueError, match="found .*recipe.json, allowed: a Python file"):
         load_recipe(str(path))

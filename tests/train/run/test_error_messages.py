@@ -1,7 +1,8 @@
 import jax
+import jax.numpy as jnp
 import pytest
 
-from flaxgan.train.run import error_messages
+from flaxgan.train.run import error_messages, logs
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,7 @@ from flaxgan.train.run import error_messages
     ],
 )
 def test_says_what_went_wrong(error, text):
-    assert error_messages.explain(error) == text and isinstance(error, error_messages.EXPECTED)
+    assert error_messages.explain(error) == text and error_messages.is_expected(error)
 
 
 def test_devices_without_enough_memory_are_told_from_other_failures_of_theirs():
@@ -26,7 +27,13 @@ def test_devices_without_enough_memory_are_told_from_other_failures_of_theirs():
     assert error_messages.explain(jax.errors.JaxRuntimeError("")).startswith("a device has failed\n")
     lost = jax.errors.JaxRuntimeError("UNKNOWN: Gloo context initialization failed")
     assert "FLAXGAN_TRACEBACK=1" in error_messages.explain(lost) and "memory" not in error_messages.explain(lost)
-    assert isinstance(lost, error_messages.EXPECTED)
+    assert error_messages.is_expected(lost)
+
+
+def test_numbers_that_are_not_finite_are_expected_and_mistakes_of_the_program_are_not():
+    done = logs.PhaseRecord(3, "g_main", 0, {"loss": jnp.array([jnp.nan])}, jnp.array(False))
+    assert error_messages.is_expected(logs.NonFiniteError(done))
+    assert not error_messages.is_expected(FloatingPointError()) and not error_messages.is_expected(KeyError("a"))
 
 
 def test_memory_that_the_host_does_not_have_is_one_message():

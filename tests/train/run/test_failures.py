@@ -12,7 +12,7 @@ from flaxgan.train.checkpoints.store import Checkpoints
 from flaxgan.train.distributed import device_mesh
 from flaxgan.train.programs import compilation
 from flaxgan.train.run import failures
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding
 
 
 def _digest(path) -> str:
@@ -25,7 +25,7 @@ def failed(tiny_run, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("failed") / "run"
     shutil.copytree(tiny_run.workdir, workdir, ignore=shutil.ignore_patterns("checkpoints"))
     config = store.read_config(store.locate(tiny_run.workdir))
-    target = compilation.abstract_state(training_setup.build(config, (8, 8, 3)), device_mesh.data_mesh())
+    target = compilation.abstract_state(binding.build(config, (8, 8, 3)), device_mesh.data_mesh())
     source = Checkpoints(tiny_run.workdir / "checkpoints", keep=3)
     state = source.restore(6, target)
     source.close()
@@ -68,6 +68,16 @@ def test_batch_and_key_are_kept(failed, tiny_run):
     # Class 1 is bright.
     means = batch["images"].mean(axis=(1, 2, 3))
     np.testing.assert_array_equal(means > 120, batch["labels"] == 1)
+
+
+def test_a_failure_without_flips_was_kept_with_its_images_flipped(failed, tmp_path):
+    """Versions before the batch had "flip"."""
+    shutil.copytree(failures.locate(failed[0]), tmp_path / "step_6")
+    with np.load(tmp_path / "step_6" / "batch.npz") as arrays:
+        older = {name: arrays[name] for name in arrays if name != "flip"}
+    np.savez(tmp_path / "step_6" / "batch.npz", **older)
+    _, batch, _ = failures.read(failures.locate(tmp_path / "step_6"))
+    assert batch["flip"].dtype == np.bool_ and batch["flip"].shape == (8,) and not batch["flip"].any()
 
 
 def test_replay_repeats_the_step_and_says_where_it_begins(failed):

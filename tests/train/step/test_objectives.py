@@ -1,7 +1,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import small_gans
@@ -61,7 +60,9 @@ def test_discriminator_loss_is_that_of_fakes_and_reals(setup, inputs):
 
 def test_r1_is_half_gamma_times_the_squared_gradient_on_reals(setup, inputs):
     state, reals = small_gans.init(setup), small_gans.reals()
-    value, (after, scalars) = objectives.regularizer(setup, "d", "r1")(state.d.params, state, reals, inputs)
+    value, (after, scalars) = objectives.regularizer(setup, "d", setup.regularizers.d[0])(
+        state.d.params, state, reals, inputs
+    )
     score = lambda images: setup.gan.discriminator.apply({"params": state.d.params}, images).logits.sum()
     gradient = np.asarray(jax.grad(score)(reals.images), np.float64)
     np.testing.assert_allclose(value, 0.5 * 5.0 * (gradient**2).sum(axis=(1, 2, 3)).mean(), rtol=1e-5)
@@ -69,8 +70,8 @@ def test_r1_is_half_gamma_times_the_squared_gradient_on_reals(setup, inputs):
 
 
 def test_path_length_sees_the_first_share_of_the_batch(setup, inputs):
-    state = small_gans.init(setup).replace(pl_mean=jnp.float32(0.3))
-    value, (after, _) = objectives.regularizer(setup, "g", "path_length")(
+    state = small_gans.with_pl_mean(small_gans.init(setup), 0.3)
+    value, (after, _) = objectives.regularizer(setup, "g", setup.regularizers.g[0])(
         state.g.params, state, small_gans.reals(), inputs
     )
     half = small_gans.BATCH_SIZE // 2
@@ -78,11 +79,11 @@ def test_path_length_sees_the_first_share_of_the_batch(setup, inputs):
     ws, variables = forward.map_latents(setup.gan, state.g.params, state.g.variables, latents)
     synthesize = lambda ws: forward.synthesize(setup.gan, state.g.params, variables, ws, latents.noise_key)
     penalty, changes = regularizers.path_length(
-        synthesize, ws, inputs.image_noise[:half], state.pl_mean, weight=3.0, decay=0.01
+        synthesize, ws, inputs.image_noise[:half], small_gans.pl_mean(state), weight=3.0, decay=0.01
     )
     np.testing.assert_allclose(value, penalty.mean(), rtol=1e-5)
-    np.testing.assert_allclose(after.pl_mean, changes["pl_mean"], rtol=1e-6)
-    assert after.pl_mean != state.pl_mean
+    np.testing.assert_allclose(small_gans.pl_mean(after), changes["pl_mean"], rtol=1e-6)
+    assert small_gans.pl_mean(after) != small_gans.pl_mean(state)
 
 
 def test_regularizers_that_join_the_main_loss_add_to_it():
@@ -90,8 +91,8 @@ def test_regularizers_that_join_the_main_loss_add_to_it():
     state, reals = small_gans.init(joined), small_gans.reals()
     inputs = jax.tree.map(lambda x: x[0], phases.build(joined)[1].draw(jax.random.key(0)))
     game, _ = objectives.main(joined, "d")(state.d.params, state, reals, inputs)
-    penalty, _ = objectives.regularizer(joined, "d", "r1")(state.d.params, state, reals, inputs)
-    value, (_, scalars) = objectives.main(joined, "d", ["r1"])(state.d.params, state, reals, inputs)
+    penalty, _ = objectives.regularizer(joined, "d", joined.regularizers.d[0])(state.d.params, state, reals, inputs)
+    value, (_, scalars) = objectives.main(joined, "d", joined.regularizers.d)(state.d.params, state, reals, inputs)
     np.testing.assert_allclose(value, game + penalty, rtol=1e-6)
     np.testing.assert_allclose([scalars["loss"], scalars["r1"]], [game, penalty], rtol=1e-6)
 
@@ -105,7 +106,7 @@ def test_real_images_are_augmented_for_the_discriminator_and_its_penalty(setup, 
     inputs = inputs.replace(fake_draws=draws, real_draws=draws)
     losses = {
         "d_main": (objectives.main, ("d",)),
-        "d_r1": (objectives.regularizer, ("d", "r1")),
+        "d_r1": (objectives.regularizer, ("d", setup.regularizers.d[0])),
         "g_main": (objectives.main, ("g",)),
     }
     for name, (make, arguments) in losses.items():

@@ -109,7 +109,7 @@ def test_a_phase_moves_its_own_network_and_lowers_its_loss(setup, name):
     first = state = small_gans.init(setup)
     losses = []
     for _ in range(20):
-        state, scalars = update(state.replace(pl_mean=jnp.float32(0.3)), reals, inputs)
+        state, scalars = update(small_gans.with_pl_mean(state, 0.3), reals, inputs)
         losses.append(float(scalars["loss"][0]))
     own, other = name[0], {"g": "d", "d": "g"}[name[0]]
     assert np.all(np.isfinite(losses)) and np.mean(losses[-3:]) < 0.9 * losses[0]
@@ -203,10 +203,10 @@ def test_a_joint_update_moves_both_networks_from_the_same_state_and_draws():
     after, scalars = _updated(joint, "joint", state, reals, inputs)
     after_g, g_scalars = _updated(apart, "g_main", state, reals, inputs)
     after_d, d_scalars = _updated(apart, "d_main", state, reals, inputs)
-    _assert_close((after.g, after.pl_mean), (after_g.g, after_g.pl_mean))
+    _assert_close((after.g, after.regularizers), (after_g.g, after_g.regularizers))
     _assert_close((after.d, after.ada), (after_d.d, after_d.ada))
     assert (scalars["g/loss"], scalars["d/loss"]) == (g_scalars["loss"], d_scalars["loss"])
-    assert np.any(after.pl_mean != state.pl_mean) and np.isfinite(scalars["g/path_length"])
+    assert small_gans.pl_mean(after) != small_gans.pl_mean(state) and np.isfinite(scalars["g/path_length"])
 
 
 @pytest.mark.parametrize("g_batch_size", [4, 20])
@@ -221,6 +221,19 @@ def test_the_generator_may_see_another_number_of_images(g_batch_size):
     rows = np.arange(g_batch_size) % small_gans.BATCH_SIZE
     np.testing.assert_array_equal(found, to_float(batch["images"])[rows])
     jax.eval_shape(g.program(seed=0), small_gans.init(setup), batch, 0)
+
+
+def test_real_images_are_flipped_where_the_batch_says_so():
+    """Without data.mirror the program does not even take the flips."""
+    setup, batch = small_gans.setup_of(style=False), small_gans.batch()
+    mirrored = small_gans.replace_config(setup, data=dataclasses.replace(setup.config.data, mirror=True))
+    images, flip = np.asarray(to_float(batch["images"])), np.asarray(batch["flip"])
+    assert 0 < flip.sum() < len(flip)
+    flipped = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
+    for of, expected in ((setup, images), (mirrored, flipped)):
+        reals = jax.jit(_by_name(of)["d_main"].reals)
+        np.testing.assert_array_equal(reals(batch, 0).images, expected)
+        assert ("rev" in reals.lower(batch, 0).as_text()) is of.config.data.mirror
 
 
 def test_real_images_shrink_and_fade_like_generated_ones():

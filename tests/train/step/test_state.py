@@ -26,7 +26,7 @@ def test_average_starts_as_a_copy_of_the_generator_in_memory_of_its_own():
 def test_everything_starts_at_zero_but_the_networks_and_the_given_p():
     setup = small_gans.setup_of()
     start = state.init(setup.gan, setup.optimizers, seed=0, augment_p=0.25)
-    assert (start.step, start.images_seen, start.pl_mean, start.ada.p) == (0, 0, 0, 0.25)
+    assert (start.step, start.images_seen, start.ada.p) == (0, 0, 0.25)
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(start))
 
 

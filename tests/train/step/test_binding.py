@@ -9,7 +9,7 @@ import tiny_runs
 from flaxgan.config import AugmentConfig, OptimizerConfig
 from flaxgan.losses import adversarial
 from flaxgan.train.recipes.loader import load_recipe
-from flaxgan.train.step import training_setup
+from flaxgan.train.step import binding
 
 SHAPE = (8, 8, 3)
 
@@ -20,8 +20,8 @@ def config():
 
 
 def test_names_become_code(config):
-    built = training_setup.build(config, SHAPE)
-    assert built.loss is adversarial.non_saturating
+    built = binding.build(config, SHAPE)
+    assert built.loss.function is adversarial.non_saturating
     assert built.gan.image_shape == SHAPE and built.gan.num_classes == 2 and built.gan.z_dim == 8
     assert built.augment_spec is None and built.config is config
     assert len(built.optimizers) == 2
@@ -29,13 +29,13 @@ def test_names_become_code(config):
 
 def test_labels_follow_the_data_or_are_balanced(config):
     share = lambda built: float(np.mean(built.labels(jax.random.key(0), (2000,))))
-    assert abs(share(training_setup.build(config, SHAPE)) - 0.5) < 0.05
-    assert abs(share(training_setup.build(config, SHAPE, class_counts=np.array([1, 9]))) - 0.9) < 0.03
+    assert abs(share(binding.build(config, SHAPE)) - 0.5) < 0.05
+    assert abs(share(binding.build(config, SHAPE, class_counts=np.array([1, 9]))) - 0.9) < 0.03
 
 
 def test_augmentation_is_that_of_the_preset(config):
     augmenting = dataclasses.replace(config, augment=AugmentConfig(policy="fixed", preset="cutout", p=0.5))
-    assert training_setup.build(augmenting, SHAPE).augment_spec is not None
+    assert binding.build(augmenting, SHAPE).augment_spec is not None
 
 
 @pytest.mark.parametrize(
@@ -55,25 +55,25 @@ def test_augmentation_is_that_of_the_preset(config):
 )
 def test_names_without_code_are_refused_with_those_there_are(config, changes, message):
     with pytest.raises(ValueError, match=message):
-        training_setup.build(dataclasses.replace(config, **changes), SHAPE)
+        binding.build(dataclasses.replace(config, **changes), SHAPE)
 
 
 def test_an_image_that_the_network_cannot_make_is_refused(config):
     with pytest.raises(ValueError, match=r"config.network: image_shape: found 17x17 pixels"):
-        training_setup.build(config, (17, 17, 3))
+        binding.build(config, (17, 17, 3))
 
 
 def test_style_mixing_needs_styles(config, monkeypatch):
-    monkeypatch.setattr(training_setup, "build_gan", lambda *unused: small_gans.gan(style=False))
+    monkeypatch.setattr(binding, "build_gan", lambda *unused: small_gans.gan(style=False))
     with pytest.raises(ValueError, match=r"config.style_mixing_probability: found 0.9, allowed: 0, because network"):
-        training_setup.build(config, small_gans.IMAGE_SHAPE)
+        binding.build(config, small_gans.IMAGE_SHAPE)
 
 
 def test_complete_writes_out_every_argument_of_the_code(config):
     assert set(config.network) >= {"name", "z_dim", "activation", "resample_filter"}
     assert config.g_regularizers == {"path_length": {"interval": 2, "batch_shrink": 2, "weight": 2.0, "decay": 0.01}}
     assert config.d_regularizers == {"r1": {"interval": 4, "gamma": 0.1}}
-    assert training_setup.complete(config) == config
+    assert binding.complete(config) == config
 
 
 @pytest.mark.parametrize("interval", [0, -1, 2.0, "4"])
@@ -82,7 +82,7 @@ def test_intervals_are_whole_numbers_from_one(config, interval):
     with pytest.raises(
         ValueError, match=r"config.d_regularizers.r1.interval: found .*, allowed: a whole number from 1"
     ):
-        training_setup.complete(wrong)
+        binding.complete(wrong)
 
 
 def test_what_nothing_would_read_is_refused(config):
@@ -91,9 +91,9 @@ def test_what_nothing_would_read_is_refused(config):
         (
             "d_regularizers",
             {"path_length": {}},
-            "found 'path_length', a regularizer of the other network, allowed: .*r1",
+            "found 'path_length', allowed: a regularizer of this network: .*r1",
         ),
-        ("g_regularizers", {"r1": {}}, "found 'r1', a regularizer of the other network, allowed: .*path_length"),
+        ("g_regularizers", {"r1": {}}, "found 'r1', allowed: a regularizer of this network: .*path_length"),
     ):
         with pytest.raises(ValueError, match=rf"config.{field}.*{message}"):
-            training_setup.complete(dataclasses.replace(config, **{field: chosen}))
+            binding.complete(dataclasses.replace(config, **{field: chosen}))
