@@ -52,7 +52,9 @@ def _index(found: list[recipes.Recipe]) -> str:
         f"| {_cell(one.header['Published'])} | {VERDICTS[one.reproduced]} |"
         for one in found
     ]
-    table = "\n".join(["| recipe | trains | family | published | reproduced |", "| --- | --- | --- | --- | --- |", *rows])
+    table = "\n".join(
+        ["| recipe | trains | family | published | reproduced |", "| --- | --- | --- | --- | --- |", *rows]
+    )
     names = "\n".join(one.path.stem for one in found)
     return f"{INTRO}{table}\n\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
 
@@ -68,7 +70,14 @@ def _page(one: recipes.Recipe) -> str:
     lines = [f"# {name}", "", one.summary, "", "```sh", command.strip(), "```", ""]
     lines += [f"Or {remark.removesuffix(')').removeprefix('or ')}.", ""] if remark else []
     lines += [f":{field}: {text}" for field, text in facts.items()]
-    lines += ["", *_notes(one.path), "## The file", "", f"```{{literalinclude}} ../../configs/{name}.py", ":language: python"]
+    lines += [
+        "",
+        *_notes(one.path),
+        "## The file",
+        "",
+        f"```{{literalinclude}} ../../configs/{name}.py",
+        ":language: python",
+    ]
     return "\n".join([*lines, f":lines: {_end_of_docstring(one.path) + 1}-", "```", ""])
 
 

@@ -25,6 +25,8 @@ PACKAGES = {
 MODULES = {
     "flaxgan.train.trained": "Trained networks from a run folder.",
     "flaxgan.train.step.state": "The train state.",
+    "flaxgan.train.step.regularizer_inputs": "The inputs of regularizers.",
+    "flaxgan.train.step.loss_context": "One round of a phase, as losses and regularizers see it.",
     "flaxgan.types": "The types that all packages share.",
     "flaxgan.errors": "Errors that name a field.",
     "flaxgan.prng": "Random keys.",
@@ -75,13 +77,17 @@ def modules(package: ModuleType) -> list[str]:
 def _index() -> str:
     rows = {f"flaxgan.{name}": text for name, text in PACKAGES.items()} | MODULES
     lines = [f"* :doc:`{name}`: {text.replace('`', '``')}" for name, text in rows.items()]
-    intro = "Every public function and class, from its docstring. Imports go through modules: there is one place for each."
+    intro = (
+        "Every public function and class, from its docstring."
+    )
     return _page("Reference", intro, *lines, _toctree(rows))
 
 
 def _package_page(package: ModuleType, text: str, found: list[str]) -> str:
     rows = [f"* :doc:`{name}`" for name in found]
-    own = f".. automodule:: {package.__name__}\n   :ignore-module-all:\n" if package.__doc__ else text.replace("`", "``")
+    own = (
+        f".. automodule:: {package.__name__}\n   :ignore-module-all:\n" if package.__doc__ else text.replace("`", "``")
+    )
     return _page(package.__name__, own, *rows, _toctree(found))
 
 
