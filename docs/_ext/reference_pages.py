@@ -77,17 +77,14 @@ def modules(package: ModuleType) -> list[str]:
 def _index() -> str:
     rows = {f"flaxgan.{name}": text for name, text in PACKAGES.items()} | MODULES
     lines = [f"* :doc:`{name}`: {text.replace('`', '``')}" for name, text in rows.items()]
-    intro = (
-        "Every public function and class, from its docstring."
-    )
+    intro = "Every public function and class, from its docstring."
     return _page("Reference", intro, *lines, _toctree(rows))
 
 
 def _package_page(package: ModuleType, text: str, found: list[str]) -> str:
     rows = [f"* :doc:`{name}`" for name in found]
-    own = (
-        f".. automodule:: {package.__name__}\n   :ignore-module-all:\n" if package.__doc__ else text.replace("`", "``")
-    )
+    automodule = f".. automodule:: {package.__name__}\n   :ignore-module-all:\n"
+    own = automodule if package.__doc__ else text.replace("`", "``")
     return _page(package.__name__, own, *rows, _toctree(found))
 
 
