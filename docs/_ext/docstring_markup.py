@@ -17,10 +17,14 @@ from sphinx.application import Sphinx
 
 BEFORE_NAPOLEON = 400
 
+MAX_SIGNATURE = 1000
+"""Characters; a class with a longer signature, such as a config, is described by its fields."""
+
 _CODE = re.compile(r"(``.+?``|`[^`]+`)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][\w.]*(\(\))?")
 _SECTION = re.compile(r"[A-Z]\w+:$")
 _RESULT = re.compile(r"  (\w+(?:, \w+)*): ")
+_QUALIFIED = re.compile(r"~(?:\w+\.)*(\w+)")
 _LINEN_ARGUMENTS = re.compile(r",?\s*\b(parent|name)\s*(:[^=,()]*(\[[^\]]*\])?[^=,()]*)?=\s*(<[^>]*>|None)")
 
 
@@ -73,9 +77,9 @@ def _language(block: str) -> str:
 
 
 def _list_item(line: str) -> str:
-    """One line of a list of named results, or the continuation of one."""
+    """One line of a list of named results, or the continuation of one; napoleon takes a colon for the end of a type."""
     found = _RESULT.match(line)
-    return f"  * {found[1]}: {line[found.end() :]}" if found else line
+    return f"  * **{found[1]}** -- {line[found.end() :]}" if found else line
 
 
 def _escape_prose(text: str) -> str:
@@ -98,6 +102,10 @@ def _on_docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, l
 def _on_signature(app, what, name, thing, options, signature: str | None, returns: str | None):
     if what == "class" and signature and "parent" in signature:
         signature = _LINEN_ARGUMENTS.sub("", signature)
+    if signature and "=<" in signature.replace(" ", ""):  # Sphinx cannot read such a default, nor shorten names.
+        signature = _QUALIFIED.sub(r"\1", signature)
+    if what == "class" and signature and len(signature) > MAX_SIGNATURE:
+        signature = "(...)"
     return signature, returns
 
 

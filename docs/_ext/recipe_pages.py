@@ -78,7 +78,7 @@ def _page(one: recipes.Recipe) -> str:
         f"```{{literalinclude}} ../../configs/{name}.py",
         ":language: python",
     ]
-    return "\n".join([*lines, f":lines: {_end_of_docstring(one.path) + 1}-", "```", ""])
+    return "\n".join([*lines, f":lines: {_end_of_docstring(one.path) + 2}-", "```", ""])
 
 
 def _notes(path: pathlib.Path) -> list[str]:

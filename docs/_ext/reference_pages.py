@@ -3,10 +3,12 @@
 import importlib
 import pathlib
 import re
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 
 from flaxgan import lookup
 
@@ -34,6 +36,9 @@ MODULES = {
 """Single modules besides."""
 
 NAME = "reference"
+
+MAX_VALUE = 400
+"""Characters of a constant's value."""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -76,25 +81,34 @@ def modules(package: ModuleType) -> list[str]:
 
 def _index() -> str:
     rows = {f"flaxgan.{name}": text for name, text in PACKAGES.items()} | MODULES
-    lines = [f"* :doc:`{name}`: {text.replace('`', '``')}" for name, text in rows.items()]
+    lines = [f":doc:`{name}`: {text.replace('`', '``')}" for name, text in rows.items()]
     intro = "Every public function and class, from its docstring."
-    return _page("Reference", intro, *lines, _toctree(rows))
+    return _page("Reference", intro, _bullets(lines), _toctree(rows))
 
 
 def _package_page(package: ModuleType, text: str, found: list[str]) -> str:
-    rows = [f"* :doc:`{name}`" for name in found]
     automodule = f".. automodule:: {package.__name__}\n   :ignore-module-all:\n"
     own = automodule if package.__doc__ else text.replace("`", "``")
-    return _page(package.__name__, own, *rows, _toctree(found))
+    return _page(package.__name__, own, _bullets(f":doc:`{name}`" for name in found), _toctree(found))
 
 
 def _module_page(name: str) -> str:
-    return _page(name, f".. automodule:: {name}")
+    """One module; constants with long values are shown without them."""
+    values = vars(importlib.import_module(name))
+    described = [key for owner, key in ModuleAnalyzer.for_module(name).find_attr_docs() if not owner]
+    long = [key for key in described if key[0] != "_" and len(repr(values[key])) > MAX_VALUE]
+    directives = [f".. autodata:: {name}.{key}\n   :no-value:" for key in long]
+    excluded = f"\n   :exclude-members: {', '.join(long)}" if long else ""
+    return _page(name, f".. automodule:: {name}{excluded}", *directives)
 
 
 def _page(title: str, *parts: str) -> str:
-    bullets = [f"{part}\n" if part.startswith("* ") else f"\n{part}\n" for part in parts]
-    return f"{title}\n{'=' * len(title)}\n{''.join(bullets)}"
+    text = "\n\n".join([f"{title}\n{'=' * len(title)}", *parts])
+    return f"{text}\n"
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"* {line}" for line in lines)
 
 
 def _toctree(names: Any) -> str:
