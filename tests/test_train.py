@@ -140,17 +140,20 @@ def test_ctrl_c_in_another_process_saves_and_ends_without_a_traceback(tiny_run, 
 def test_a_mistake_in_another_process_ends_without_a_traceback(tmp_path):
     outcome = tiny_runs.train_elsewhere(tiny_runs.command("rgb", tmp_path / "run", tmp_path / "nowhere"))
     assert outcome.code == 1 and outcome.out == ""
-    assert outcome.err.startswith("error: data.path=") and "does not exist" in outcome.err
+    assert outcome.err.startswith("error: config.data.path: found ") and "does not exist" in outcome.err
     assert "Traceback" not in outcome.err and outcome.err.count("\n") == 1
 
 
 MISTAKES = {
-    "missing data": (["--config.data.path=nowhere"], ["data.path='nowhere'", "does not exist", "folder of PNG"]),
-    "no path": (["--config.data.path="], ["data.path is empty"]),
+    "missing data": (
+        ["--config.data.path=nowhere"],
+        ["config.data.path: found 'nowhere'", "does not exist", "folder of PNG"],
+    ),
+    "no path": (["--config.data.path="], ["config.data.path: found ''"]),
     "resolution": (["--config.data.resolution=16"], ["000.png", "8x8", "16x16", "data.resolution"]),
     "resolution of the network": (["--config.data.resolution=9x9"], ["9x9"]),
     "classes": (["--config.data.num_classes=3"], ["data.num_classes", "3", "2"]),
-    "source": (["--config.data.source=web"], ["data.source='web'", "digits, folder"]),
+    "source": (["--config.data.source=web"], ["config.data.source: found 'web'", "digits, folder"]),
     "stddev group": (["--config.batch_size=6"], ["config.batch_size: found 6", "group_size: found 4"]),
     "rounds": (
         ["--config.accumulation_rounds=3"],

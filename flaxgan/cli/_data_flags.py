@@ -3,7 +3,7 @@
 import re
 
 _FIELD = re.compile(
-    r"(?<![\w/.-])data\.(resolution|channels|crop|resize|labels|on_error|source|path|num_classes=0)\b=?"
+    r"(?<![\w/.-])(?:config\.)?data\.(resolution|channels|crop|resize|labels|on_error|source|path|num_classes=0)\b=?"
 )
 _OTHER_NAMES = {"path": "SRC", "num_classes=0": "--labels none"}
 
@@ -13,6 +13,6 @@ def with_flags(message: str) -> str:
     return _FIELD.sub(_flag, message)
 
 
-def _flag(found: re.Match) -> str:
+def _flag(found: re.Match[str]) -> str:
     name = _OTHER_NAMES.get(found[1], f"--{found[1].replace('_', '-')}")
     return f"{name} " if found[0].endswith("=") else name

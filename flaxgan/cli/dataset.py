@@ -100,7 +100,7 @@ def _make(arguments: argparse.Namespace) -> None:
     line = ProgressLine(len(source), unusable="skipped" if skips else "cannot be used", names_all=not skips)
 
     def progress(row: Row, is_new: bool) -> None:
-        line.converted(row._replace(skipped=row.skipped and with_flags(row.skipped)), is_new)
+        line.converted(dataclasses.replace(row, skipped=row.skipped and with_flags(row.skipped)), is_new)
 
     try:
         made = convert_dataset.convert(

@@ -1,24 +1,24 @@
-"""What can be wrong with one file of a set."""
+"""Errors of single image files and of sets of files."""
 
 
 class ImageError(ValueError):
-    """An image that cannot be used; the message names it and says why. data.on_error says what then happens."""
+    """An image that cannot be used. The message names the image and the reason; data.on_error decides what follows."""
 
 
 class SizeError(ImageError):
-    """A whole image, of a size that is not taken."""
+    """An intact image of a size that is not allowed."""
 
 
 class MixedSetError(ValueError):
-    """Images that do not make one set; the message names two. Which of them to leave out is not ours to say."""
+    """Images that do not form one set. The message names two of them; the user decides which of them to leave out."""
 
 
 class StorageError(ValueError):
-    """A file that the storage does not deliver; the message names it. It may come back, so it is never skipped."""
+    """A file that the storage does not deliver. The message names it. It may be back later, so it is never skipped."""
 
 
 def shown(path: str) -> str:
-    """A path as it can be printed: line breaks, other control characters and bytes that are no text are escaped."""
+    """Returns a path in printable form: control characters and undecodable bytes are escaped."""
     if path.isprintable():
         return path
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in path)

@@ -1,83 +1,92 @@
-"""Checks of the recipe's data fields that need no data."""
+"""Checks of the fields config.data.* that need no data."""
 
 import os
 from pathlib import Path
 
 from etils import epath
 
+from flaxgan.errors import FieldError, Words
+
 CHANNEL_NAMES = {1: "grey", 3: "RGB", 4: "RGBA"}
 SCHEMES = ("gs", "s3", "az", "hf")
-"""Of the addresses that paths may be, beside files on this machine."""
+"""Schemes of the addresses that a path may be; other paths are files on this machine."""
 
 
 def height_width(resolution: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """The field data.resolution as (height, width) in pixels, or None where it is unset."""
+    """Returns config.data.resolution as (height, width) in pixels, or None if it is unset."""
     if resolution is None:
         return None
     sides = tuple(resolution) if isinstance(resolution, (tuple, list)) else (resolution, resolution)
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(
-            f"data.resolution={resolution!r}; allowed: a positive number of pixels, (height, width), or None for the "
-            "data's own"
-        )
+        allowed = "a positive number of pixels, (height, width), or None for the size of the data"
+        raise FieldError("config.data.resolution", resolution, allowed)
     return sides
 
 
 def check_image_channels(channels: int | None) -> None:
-    """Raises ValueError unless the field data.channels is None or one that image files can have."""
+    """Checks that config.data.channels is None or a number of channels that image files can have."""
     if channels is not None and channels not in CHANNEL_NAMES:
         choices = ", ".join(f"{count} ({name})" for count, name in CHANNEL_NAMES.items())
-        raise ValueError(f"data.channels={channels!r}; allowed: {choices}, or None for the data's own")
+        raise FieldError("config.data.channels", channels, f"{choices}, or None for the channels of the data")
 
 
 def check_num_classes(num_classes: int | None) -> None:
-    """Raises ValueError unless the field data.num_classes is None, 0 or positive."""
+    """Checks that config.data.num_classes is None, 0 or positive."""
     if num_classes is not None and not (isinstance(num_classes, int) and num_classes >= 0):
-        raise ValueError(
-            f"data.num_classes={num_classes!r}; allowed: 0 (ignore labels), the number of classes, or None for the "
-            "data's own"
-        )
+        allowed = "0 (ignore labels), the number of classes, or None for the classes of the data"
+        raise FieldError("config.data.num_classes", num_classes, allowed)
 
 
 def check_no_path(path: str | os.PathLike[str] | None, source: str) -> None:
-    """Raises ValueError if a path is given to a source that brings its own images."""
+    """Checks that config.data.path is empty, for a source that brings its own images."""
     if path:
-        raise ValueError(f"data.path={os.fspath(path)!r}, but data.source={source!r} reads no files; allowed: empty")
+        raise FieldError("config.data.path", os.fspath(path), f"'', because config.data.source={source!r} has no files")
 
 
 def check_not_transformed(crop: str, resize: str, source: str) -> None:
-    """Raises ValueError if a crop or a filter is asked of a source that makes images of the right size."""
+    """Checks that neither a crop nor a filter is set, for a source that makes images of the right size."""
     for name, value in (("crop", crop), ("resize", resize)):
         if value != "none":
-            raise ValueError(f"data.{name}={value!r}; allowed for data.source={source!r}: 'none'")
+            raise FieldError(f"config.data.{name}", value, f"'none' with config.data.source={source!r}")
+
+
+def path_error(path: str | os.PathLike[str], problem: str, layout: str) -> FieldError:
+    """Returns the error of a config.data.path that cannot be used.
+
+    Args:
+      path: the value of the field, or a path below it.
+      problem: what is wrong with the path, after a comma: "which does not exist".
+      layout: the allowed files, for the message.
+    """
+    return FieldError("config.data.path", Words(f"{os.fspath(path)!r}, {problem}"), layout)
 
 
 def existing_path(path: str | os.PathLike[str] | None, layout: str) -> Path | epath.Path:
-    """The field data.path as an absolute path, or as an address such as gs://bucket/folder, of something that exists.
+    """Returns config.data.path as an absolute path, or as an address such as gs://bucket/folder.
 
     Args:
-      path: the field's value.
-      layout: a sentence that says how to lay out the data, for the message.
+      path: the value of the field.
+      layout: the allowed files, for the message.
 
     Raises:
-      ValueError: if the path is empty or may not be read.
-      FileNotFoundError: if there is nothing there.
+      FieldError: if the path is empty or cannot be read.
+      FileNotFoundError: if there is nothing at the path.
     """
     if not path:
-        raise ValueError(f"data.path is empty. {layout}")
+        raise FieldError("config.data.path", "", layout)
     absolute = _address(os.fspath(path)) if is_remote(path) else Path(os.path.expanduser(path)).absolute()
     try:
         exists = absolute.exists()
-    except Exception as error:  # clients of buckets raise anything
+    except Exception as error:  # Clients of buckets raise anything.
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise ValueError(f"data.path={os.fspath(path)!r} cannot be read ({reason}). {layout}") from error
+        raise path_error(path, f"which cannot be read ({reason})", layout) from error
     if not exists:
-        raise FileNotFoundError(f"data.path={os.fspath(path)!r} does not exist. {layout}")
+        raise FileNotFoundError(str(path_error(path, "which does not exist", layout)))
     return absolute
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is an address, such as gs://bucket/folder."""
+    """Returns whether a path is an address, such as gs://bucket/folder."""
     return "://" in os.fspath(path)
 
 
@@ -85,5 +94,5 @@ def _address(path: str) -> epath.Path:
     scheme = path.split("://")[0]
     if scheme not in SCHEMES:
         allowed = ", ".join(f"{name}://" for name in SCHEMES)
-        raise ValueError(f"data.path={path!r}; allowed: a path on this machine, or one that begins with {allowed}")
+        raise FieldError("config.data.path", path, f"a path on this machine, or an address that starts with {allowed}")
     return epath.Path(path)

@@ -1,4 +1,4 @@
-"""What tells a set of images from another one, wherever it lies."""
+"""The fingerprint of a set of images, which does not depend on where the set lies."""
 
 import hashlib
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from flaxgan.data.source import Source
 
 
-def identity(source: Source) -> dict[str, Any]:
-    """Number, shape and labels of a source's images, the names of its files, and how `flaxgan dataset` made the set.
+def dataset_fingerprint(source: Source) -> dict[str, Any]:
+    """Returns the number, shape and labels of the images, digests of their file names, and how the set was converted.
 
     Returns:
-      Values that JSON keeps; digests are SHA-256. What a source does not have is left out.
+      Values that JSON can hold; digests are SHA-256. Entries that do not apply to the source are left out.
     """
     found: dict[str, Any] = {"images": len(source), "shape": list(source.image_shape), "classes": source.num_classes}
     if source.labels is not None:

@@ -1,10 +1,11 @@
-"""What a recipe asks of its images: the fields of its data section that a source sees."""
+"""The requirements of a recipe for its images: the fields of its data section that a source sees."""
 
 import dataclasses
 from typing import Literal
 
 from flaxgan.data import field_checks
 from flaxgan.data.decoding.transform import Transform
+from flaxgan.errors import FieldError
 
 LABELS = ("classes", "vectors")
 ON_ERROR = ("raise", "skip")
@@ -12,21 +13,21 @@ ON_ERROR = ("raise", "skip")
 
 @dataclasses.dataclass(frozen=True)
 class ImageSpec:
-    """What a recipe asks of its images.
+    """The requirements of a recipe for its images.
 
     Attributes:
-      resolution: pixels: a side length or (height, width); None takes the data's own.
-      channels: 1 (grey), 3 (RGB) or 4 (RGBA), to which images are converted; None takes the data's own, in which all
-        images must agree, skipped or not.
+      resolution: a side length or (height, width) in pixels; None takes the size of the data.
+      channels: 1 (grey), 3 (RGB) or 4 (RGBA), to which images are converted; None takes the channels of the data, in
+        which all images must agree, including skipped images.
       num_classes: number of classes, or length of the label vectors, which the data must have; 0 ignores labels, None
-        takes the data's own.
+        takes the classes of the data.
       crop: see `flaxgan.data.decoding.transform.Transform`.
-      resize: likewise.
+      resize: see `flaxgan.data.decoding.transform.Transform`.
       labels: "classes", int32 [M], or "vectors", float32 [M, K].
-      on_error: "raise" stops at an image that cannot be used; "skip" takes the next one that can, and counts it.
+      on_error: "raise" stops at an image that cannot be used; "skip" counts it and takes the next usable image.
 
     Raises:
-      ValueError: if a value is not allowed, naming the field.
+      FieldError: if a value is not allowed.
     """
 
     resolution: int | tuple[int, int] | None = None
@@ -37,11 +38,11 @@ class ImageSpec:
     labels: Literal["classes", "vectors"] = "classes"
     on_error: Literal["raise", "skip"] = "raise"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         field_checks.check_num_classes(self.num_classes)
         for name, value, choices in (("labels", self.labels, LABELS), ("on_error", self.on_error, ON_ERROR)):
             if value not in choices:
-                raise ValueError(f"data.{name}={value!r}; allowed: {', '.join(choices)}")
+                raise FieldError(f"config.data.{name}", value, ", ".join(choices))
         Transform(self.size, None, self.crop, self.resize)
 
     @property
@@ -51,10 +52,10 @@ class ImageSpec:
 
     @property
     def transform(self) -> Transform:
-        """What is done to an image file.
+        """The transform of image files.
 
         Raises:
-          ValueError: if no image file has that many channels.
+          FieldError: if image files cannot have that number of channels.
         """
         field_checks.check_image_channels(self.channels)
         return Transform(self.size, self.channels, self.crop, self.resize)

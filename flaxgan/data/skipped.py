@@ -1,17 +1,17 @@
-"""The images that could not be used, where a recipe asks to skip those."""
+"""A record of the images that could not be used, for recipes that skip them."""
 
 import logging
 
 from flaxgan.data.errors import ImageError
 
 MAX_NAMED = 10
-"""How many of them are named in the log and in the summary; of more, only how many they are."""
+"""Number of images that the log and the summary name; further images are only counted."""
 
 _log = logging.getLogger(__name__)
 
 
 class Skipped:
-    """Counts images that could not be used, and says so in the log; safe to use from many threads, and picklable."""
+    """Counts images that could not be used, and logs them. It is picklable, and safe to use from many threads."""
 
     def __init__(self) -> None:
         self._problems: dict[int, str] = {}
@@ -23,10 +23,10 @@ class Skipped:
         return index in self._problems
 
     def note(self, index: int, error: ImageError) -> None:
-        """Notes that the image at an index cannot be used."""
+        """Records that the image at an index cannot be used."""
         problem = str(error)
         if self._problems.setdefault(index, problem) is not problem:
-            return  # Another thread has noted it.
+            return  # Another thread has recorded it.
         count = len(self)
         if count <= MAX_NAMED:
             _log.warning("skipped image %d: %s", count, problem)
@@ -34,11 +34,11 @@ class Skipped:
             _log.warning("%s images skipped so far", f"{count:,}")
 
     def first(self) -> str | None:
-        """What is wrong with the first of them in the set's order; None where there were none."""
+        """Returns the problem of the first such image in the order of the set; None if there is no such image."""
         return self._problems[min(self._problems)] if self._problems else None
 
     def summary(self) -> str | None:
-        """How many there were and the first of them by name, in one paragraph; None where there were none."""
+        """Returns the number of images and the names of the first of them, in one paragraph; None if there are none."""
         if not self._problems:
             return None
         first = [self._problems[index] for index in sorted(self._problems)[:MAX_NAMED]]

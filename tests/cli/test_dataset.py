@@ -130,7 +130,7 @@ def test_images_that_are_stretched_are_said(photos, tmp_path):
     Image.new("RGB", (20, 20)).save(photos / "cat" / "0.png")
     done = dataset(photos, tmp_path / "a.zip", "--resolution", "8")
     (line,) = [line for line in done.err.splitlines() if line.startswith("warning: ")]
-    assert re.search(r"cat/2\.png is 22x30 pixels and is stretched to 8x8, .*--crop 'center' cuts them", line)
+    assert re.search(r"cat/2\.png is 22x30 pixels and is stretched to 8x8, .*--crop 'center' crops them", line)
     cropped = dataset(photos, tmp_path / "b.zip", "--resolution", "8", "--crop", "center")
     assert cropped.code == 0 and "warning" not in cropped.err
 
@@ -153,7 +153,7 @@ def test_work_in_progress_of_another_command_is_refused(photos, tmp_path):
     command = (photos, tmp_path / "a.zip", "--resolution", "8")
     assert dataset(*command).code == 1
     refused = dataset(*command, "--resize", "box")
-    assert refused.code == 1 and "was begun with resize 'lanczos', and this command has 'box'" in refused.err
+    assert refused.code == 1 and "was started with resize 'lanczos', and this command has 'box'" in refused.err
     assert "--restart" in refused.err
     done = dataset(*command, "--resize", "box", "--on-error", "skip", "--restart")
     assert done.code == 0 and "5 images" in done.out
@@ -201,7 +201,7 @@ def test_check_refuses_what_this_command_has_not_made(tmp_path):
         "has no manifest.json; allowed: a set that `flaxgan dataset` has made"
         in dataset("--check", tmp_path / "a.zip").err
     )
-    assert "holds no manifest.json" in dataset("--check", tmp_path).err
+    assert "has no manifest.json" in dataset("--check", tmp_path).err
     assert "does not exist" in dataset("--check", tmp_path / "nothing.zip").err
 
 
@@ -217,12 +217,15 @@ def test_check_refuses_what_this_command_has_not_made(tmp_path):
         (["photos", "a.zip", "--format", "array_record"], r"DEST: found '.*a\.zip' with --format array_record"),
         (["photos", "gs://bucket/a.zip"], r"DEST: found 'gs://bucket/a\.zip'; allowed: a local path"),
         (["photos", "a.zip", "--workers", "0"], r"--workers: found 0, allowed: at least 1"),
-        (["photos", "a.zip", "--source", "floder"], r"--source 'floder' is unknown; allowed: .*folder"),
+        (["photos", "a.zip", "--source", "floder"], r"--source: found 'floder', allowed: .*folder"),
         (["photos", "a.zip"], r"the image is 2[12]x30 pixels"),
-        (["photos", "a.zip", "--crop", "center"], r"--crop 'center', but --resolution is unset"),
+        (
+            ["photos", "a.zip", "--crop", "center"],
+            r"--crop: found 'center', allowed: 'none', because --resolution is unset",
+        ),
         (
             ["photos", "a.zip", "--labels", "vectors", "--resolution", "8"],
-            r"--labels 'vectors', but .* has classes",
+            r"--labels: found 'vectors', allowed: 'classes', because .* has classes",
         ),
         (["photos", "nowhere/\0/a.zip", "--resolution", "8"], r"null"),
     ],
@@ -240,6 +243,7 @@ def test_wrong_arguments_are_named_and_leave_nothing(photos, tmp_path, arguments
         ("data.channels=1, 3 or 4 converts", "--channels 1, 3 or 4 converts"),
         ("a (data.resolution, or b). data.on_error=skip", "a (--resolution, or b). --on-error skip"),
         ("data.path='a' is; data.num_classes=0 to", "SRC 'a' is; --labels none to"),
+        ("config.data.path: found 'a', allowed: config.data.crop='none'", "SRC: found 'a', allowed: --crop 'none'"),
         (
             "/data.path/data.crop.png, my_data.labels, data.cropped",
             "/data.path/data.crop.png, my_data.labels, data.cropped",

@@ -307,7 +307,7 @@ def test_missing_data_are_named_with_how_to_lay_them_out(name):
     data = _load(name).data
     outcome = tiny_runs.train(["--config", _path(name), "--config.data.path=nowhere.zip"])
     assert outcome.code == 1 and outcome.out == ""
-    assert outcome.err.startswith("error: data.path='nowhere.zip' does not exist")
+    assert outcome.err.startswith("error: config.data.path: found 'nowhere.zip', which does not exist")
     assert "dataset.json" in outcome.err or "Sub-folders" in outcome.err
     assert data.hint in outcome.err
     if data.hint:

@@ -13,13 +13,16 @@ def test_transform_is_what_is_asked_for():
 @pytest.mark.parametrize(
     "fields, problem",
     [
-        ({"labels": "floats"}, r"data\.labels='floats'; allowed: classes, vectors"),
-        ({"on_error": "ignore"}, r"data\.on_error='ignore'; allowed: raise, skip"),
-        ({"crop": "left", "resolution": 8}, r"data\.crop='left'; allowed: none, center"),
-        ({"resize": "linear", "resolution": 8}, r"data\.resize='linear'; allowed: none, lanczos, box"),
-        ({"resize": "box"}, r"data\.resize='box', but data\.resolution is unset"),
-        ({"num_classes": -1}, r"data\.num_classes=-1; allowed"),
-        ({"resolution": "8"}, r"data\.resolution='8'; allowed"),
+        ({"labels": "floats"}, r"config\.data\.labels: found 'floats', allowed: classes, vectors"),
+        ({"on_error": "ignore"}, r"config\.data\.on_error: found 'ignore', allowed: raise, skip"),
+        ({"crop": "left", "resolution": 8}, r"config\.data\.crop: found 'left', allowed: none, center"),
+        ({"resize": "linear", "resolution": 8}, r"config\.data\.resize: found 'linear', allowed: none, lanczos, box"),
+        (
+            {"resize": "box"},
+            r"config\.data\.resize: found 'box', allowed: 'none', because config\.data\.resolution is unset",
+        ),
+        ({"num_classes": -1}, r"config\.data\.num_classes: found -1, allowed"),
+        ({"resolution": "8"}, r"config\.data\.resolution: found '8', allowed"),
     ],
 )
 def test_value_that_is_not_allowed(fields, problem):
@@ -28,5 +31,5 @@ def test_value_that_is_not_allowed(fields, problem):
 
 
 def test_channels_are_checked_where_images_come_from_files():
-    with pytest.raises(ValueError, match=r"data\.channels=5; allowed: 1 \(grey\)"):
+    with pytest.raises(ValueError, match=r"config\.data\.channels: found 5, allowed: 1 \(grey\)"):
         ImageSpec(channels=5).transform  # noqa: B018

@@ -13,7 +13,7 @@ UNSET = {"resolution": None, "channels": None, "num_classes": None}
 
 def test_unknown_source_names_the_field_and_the_choices():
     with pytest.raises(
-        ValueError, match=r"data\.source='digit' is unknown; allowed: .*digits, folder, synthetic.* zip"
+        ValueError, match=r"config\.data\.source: found 'digit', allowed: .*digits, folder, synthetic.* zip"
     ):
         open_source("digit", "", **UNSET)
 
@@ -36,7 +36,9 @@ def test_unknown_source_names_the_field_and_the_choices():
 )
 def test_impossible_field_is_refused_before_any_file_is_read(name, field, value):
     path = "" if name in ("digits", "synthetic") else "/no/such/path"
-    with pytest.raises(ValueError, match=rf"data\.{field}={value!r}.*allowed".replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(
+        ValueError, match=rf"config\.data\.{field}: found {value!r}, allowed".replace("(", r"\(").replace(")", r"\)")
+    ):
         open_source(name, path, **{**UNSET, "resolution": 8, field: value})
 
 

@@ -1,4 +1,4 @@
-"""Converts any source into a ZIP archive or an array_record set, resumably: DEST.partial holds the work in progress."""
+"""Resumable conversion of any source to a ZIP archive or an array_record set; DEST.partial holds work in progress."""
 
 import contextlib
 import errno
@@ -23,10 +23,10 @@ from flaxgan.data.source import Source
 from flaxgan.data.sources import array_record
 
 WRITERS = {"zip": ZipWriter, "array_record": RecordSetWriter}
-"""What writes each form of a set."""
+"""The writer of each format of a set."""
 
 MAX_LISTED = 100
-"""A conversion that does not skip images stops at so many that cannot be used; until then it lists each."""
+"""Number of unusable images at which a conversion without skipping stops; it lists each of them."""
 
 _DUE_BYTES = 1 << 26
 _DUE_IMAGES = 512
@@ -43,28 +43,28 @@ def convert(
     progress: Progress = lambda row, is_new: None,
     restart: bool = False,
 ) -> Manifest:
-    """Writes a set, or goes on writing it where a killed process has stopped.
+    """Writes a set, or resumes where a killed process stopped.
 
-    The result is the same, byte for byte, for any number of workers and of interruptions.
+    The result is byte-identical for any number of workers and any number of interruptions.
 
     Args:
-      source: the images; where it skips those that cannot be used, they are left out and listed in the manifest, and
-        otherwise nothing is made, but the rest of the images is looked at, and their work kept for the next try.
-      dest: the archive or folder to make; it appears when it is whole.
-      plan: how the set is made, which must be that of the work in progress.
-      workers: threads that read and encode.
-      progress: called with the row of each image, in order, and whether this process has made it.
-      restart: drops work in progress.
+      source: the images. If the source skips images that cannot be used, they are left out and listed in the manifest.
+        Otherwise such an image fails the conversion; the other images are still converted, and kept for the next try.
+      dest: the archive or folder to make; it appears when it is complete.
+      plan: the plan of the conversion, which must be that of the work in progress.
+      workers: number of threads that read and encode.
+      progress: called with the row of each image, in order, and whether this process has converted the image.
+      restart: whether to discard work in progress.
 
     Returns:
       The manifest of the set.
 
     Raises:
-      ValueError: if the destination exists, another process writes it, or the work in progress is of another plan; if
-        images cannot be used and are not skipped, after the last image or the hundredth of those.
-      OSError: if it cannot be written.
+      ValueError: if the destination exists, another process is writing it, or the work in progress has another plan; if
+        images cannot be used and are not skipped, after the last image or the hundredth unusable image.
+      OSError: if the set cannot be written.
     """
-    if os.path.lexists(dest):  # a broken link, too
+    if os.path.lexists(dest):  # True for a broken link, too.
         raise ValueError(f"{dest}: exists; allowed: a path where nothing is")
     try:
         with work_dir.claim(dest, plan, restart=restart) as folder:
@@ -72,13 +72,13 @@ def convert(
             shutil.rmtree(folder)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(f"{dest}: the disk is full; with more space, the same command goes on from here") from error
+            raise OSError(f"{dest}: the disk is full; with more space, the same command resumes") from error
         raise
     return result
 
 
 def is_made(dest: pathlib.Path, source: Source, plan: Plan) -> bool:
-    """Whether the destination is what `convert` would make, as far as its manifest says."""
+    """Returns whether the manifest of the destination is that of the set that `convert` would make."""
     if not dest.exists() or dest.is_dir() != (plan.form == "array_record"):
         return False
     try:
@@ -111,7 +111,7 @@ def _write(
 
 
 def _drop_repaired(source: Source, journal: Journal, workers: int) -> None:
-    """Drops what follows the first image that could not be used and now can, which changes the rest of the set."""
+    """Drops all images from the first repaired one on: a repaired image changes the rest of the set."""
     first = first_usable(source, (row.index for row in journal.rows if row.skipped is not None), workers)
     if first is not None:
         journal.cut(first)
@@ -138,7 +138,7 @@ def _write_images(
 
 
 def _commit(writer: ZipWriter | RecordSetWriter, journal: Journal, rows: list[Row]) -> None:
-    writer.commit()  # The images first: the journal says only what is on the disk.
+    writer.commit()  # Images come first: the journal lists only images that are on the disk.
     journal.append(rows)
     writer.settle()
 
@@ -146,7 +146,7 @@ def _commit(writer: ZipWriter | RecordSetWriter, journal: Journal, rows: list[Ro
 def _refusal(unusable: list[str], num_read: int, count: int) -> str:
     images = f"{count:,} images" if num_read == count else f"the first {num_read:,} images (there are {count:,})"
     found = f"{len(unusable):,} of {images} cannot be used; the first: {unusable[0]}"
-    return f"{found}. Repair them, or leave them out with --on-error skip; the command then goes on from here"
+    return f"{found}. Repair them, or leave them out with --on-error skip; the same command then resumes"
 
 
 def _manifest(source: Source, plan: Plan, rows: list[Row], writer: ZipWriter | RecordSetWriter) -> Manifest:
@@ -162,7 +162,7 @@ def _manifest(source: Source, plan: Plan, rows: list[Row], writer: ZipWriter | R
         crop=plan.crop,
         resize=plan.resize,
         source=plan.origin,
-        # Names, without the folders above the source, which are nobody's business.
+        # Without the folders above the source, which are private.
         skipped=tuple(row.skipped.replace(plan.parent, "") for row in rows if row.skipped is not None),
         made_by=plan.made_by,
         sha256=manifest.content_digest(content),
@@ -177,7 +177,7 @@ def _label_kind(source: Source) -> str:
 
 
 def _side_files(source: Source, rows: list[Row], result: Manifest, form: str) -> dict[str, bytes]:
-    """The files beside the images: labels and manifest."""
+    """Returns the other files of the set: labels and manifest."""
     kept = [row for row in rows if row.skipped is None]
     files = {}
     if form == "zip":

@@ -1,23 +1,24 @@
-"""What a conversion has done for good, one line of JSON for each image: a killed one goes on from there."""
+"""The journal of a conversion: one line of JSON for each committed image, from which a killed conversion resumes."""
 
+import dataclasses
 import itertools
 import json
 import os
 import pathlib
 from collections.abc import Iterable
-from typing import NamedTuple
 
 
-class Row(NamedTuple):
-    """What has become of one image of the source.
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """The result of converting one image.
 
     Attributes:
-      index: its place in the source.
-      name: the name of its file in the new set; "" where it is skipped.
-      num_bytes: the length of that file.
-      checksum: the CRC-32 of that file.
-      sha256: the SHA-256 of that file in hexadecimal.
-      skipped: why the image could not be used; None where it could.
+      index: index of the image in the source.
+      name: name of the new file; "" if the image is skipped.
+      num_bytes: length of the file.
+      checksum: CRC-32 of the file.
+      sha256: SHA-256 of the file in hexadecimal.
+      skipped: the problem of an image that cannot be used; None for a usable image.
     """
 
     index: int
@@ -29,13 +30,13 @@ class Row(NamedTuple):
 
 
 class Journal:
-    """A file of rows, in order; each is on the disk before `append` returns.
+    """A file of rows in order. All rows are on the disk before `append` returns.
 
     Args:
-      path: the file; what a killed process left of its last line is cut off.
+      path: the file; an incomplete last line of a killed process is cut off.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: pathlib.Path) -> None:
         self.rows: list[Row] = []
         self._file = path.open("a+b")
         self._file.seek(0)
@@ -49,15 +50,15 @@ class Journal:
         self._file.truncate(whole)
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Adds rows, and brings them onto the disk."""
+        """Adds rows and flushes them to the disk."""
         rows = list(rows)
-        self._file.write(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+        self._file.write(b"".join(json.dumps(dataclasses.astuple(row)).encode() + b"\n" for row in rows))
         self._file.flush()
         os.fsync(self._file.fileno())
         self.rows += rows
 
     def cut(self, count: int) -> None:
-        """Drops all rows behind the first `count`."""
+        """Drops all rows after the first `count`."""
         self._file.seek(0)
         self._file.truncate(sum(map(len, itertools.islice(self._file, count))))
         os.fsync(self._file.fileno())

@@ -1,4 +1,4 @@
-"""Where images wait that belong into a file which is written in one go: the successor of a killed writer finds them."""
+"""A buffer on disk for records of a file that is written in one pass; it survives a killed writer."""
 
 import os
 import pathlib
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 _LENGTH = struct.Struct("<Q")
 
 
-class Spool:
-    """A file of records, each behind its length, which is added to.
+class RecordBuffer:
+    """A file of records, each preceded by its length, that records are appended to.
 
     Args:
-      path: the file; it is made where it does not exist.
-      count: records in it that count; what follows them is cut off.
+      path: the file; it is created if it does not exist.
+      count: number of records to keep; the rest of the file is cut off.
 
     Raises:
-      ValueError: if it holds fewer.
+      ValueError: if the file holds fewer records.
     """
 
-    def __init__(self, path: pathlib.Path, count: int = 0):
+    def __init__(self, path: pathlib.Path, count: int = 0) -> None:
         self.path = path
         self._file = path.open("r+b" if path.exists() else "w+b")
         size = self._file.seek(0, os.SEEK_END)
@@ -36,12 +36,12 @@ class Spool:
         self._file.write(data)
 
     def commit(self) -> None:
-        """Brings all records onto the disk."""
+        """Flushes all records to the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def records(self) -> Iterator[bytes]:
-        """All records, in order; until the last one is read, none can be added."""
+        """Yields all records in order; no record can be added until the last one has been read."""
         self._file.flush()
         end = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
@@ -50,7 +50,7 @@ class Spool:
             yield self._file.read(length)
 
     def close(self) -> None:
-        """Closes the file, which stays."""
+        """Closes the file and keeps it."""
         self._file.close()
 
     def remove(self) -> None:
@@ -59,7 +59,7 @@ class Spool:
         self.path.unlink()
 
     def _end(self, count: int, size: int) -> int:
-        """Where the first records end; of a file that is too short, somewhere beyond its end."""
+        """Returns the end of the first `count` records; if the file is too short, a position beyond its end."""
         end = 0
         for _ in range(count):
             if end + _LENGTH.size > size:

@@ -1,4 +1,4 @@
-"""Compares a converted set with its manifest: every image is read, and the checksum of all is taken again."""
+"""Verification of a converted set: reads every image and compares the checksum with that of the manifest."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from flaxgan.data.sources import array_record
 from flaxgan.data.sources import zip as zip_source
 
 ReadImage = Callable[[int], tuple[str, Label, bytes]]
-"""From an image's place in the set to its name, its label and its file."""
+"""Maps the index of an image to its name, its label and its file."""
 
 
 def verify(path: pathlib.Path, progress: Callable[[int, int], None] = lambda done, count: None) -> list[str]:
@@ -21,17 +21,18 @@ def verify(path: pathlib.Path, progress: Callable[[int, int], None] = lambda don
 
     Args:
       path: a ZIP archive or an array_record folder that `flaxgan dataset` has made.
-      progress: called after each image with how many are done, and how many there are.
+      progress: called after each image with the number of verified images and the number of all images.
 
     Returns:
-      What is wrong: each damaged image by name, or that the checksum differs; nothing of a whole set.
+      Problems: each damaged image by name, or that the checksum differs; empty for an intact set.
 
     Raises:
-      ValueError: if it is no such set, or cannot be opened.
-      FileNotFoundError: if there is nothing.
+      ValueError: if the path is not such a set, or cannot be opened.
+      FileNotFoundError: if there is nothing at the path.
     """
     found, read_image = _records(path) if path.is_dir() else _archive(path)
-    problems, content = [], []
+    problems: list[str] = []
+    content: list[tuple[str, Label, str]] = []
     for index in range(found.count):
         try:
             name, label, image = read_image(index)
@@ -45,7 +46,7 @@ def verify(path: pathlib.Path, progress: Callable[[int, int], None] = lambda don
 
 
 def read_manifest(path: pathlib.Path) -> Manifest:
-    """The manifest of such a set, without reading its images; raises as `verify` does."""
+    """Reads the manifest of such a set, without its images; raises as `verify` does."""
     if path.is_dir():
         return array_record.read_manifest(array_record.existing_set(path))
     return _archive_manifest(zip_source.open_archive(path))

@@ -1,4 +1,4 @@
-"""Where a conversion keeps its work in progress: DEST.partial, for one process at a time and one plan."""
+"""The folder of a conversion's work in progress: DEST.partial, for one process at a time and one plan."""
 
 import contextlib
 import dataclasses
@@ -24,19 +24,19 @@ _LOCK_NAME = "lock"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What decides every byte of a converted set, beside the source's files themselves.
+    """All inputs, besides the files of the source, that determine the bytes of a converted set.
 
     Attributes:
       form: "zip" or "array_record".
-      kind: the kind of the source, a module of `flaxgan.data.sources`.
-      path: where the source is; empty for a source that brings its own images.
-      origin: kind and name of the source, and of a set that was converted before, what it was made of and how.
+      kind: kind of the source, a module of `flaxgan.data.sources`.
+      path: path of the source; empty for a source that brings its own images.
+      origin: kind and name of the source; for a set that was converted before, also its own origin, crop and filter.
       images: number of images in the source.
-      content: a checksum of the source's file names and labels.
+      content: checksum of the file names and labels of the source.
       shape: (H, W, C) of each image.
       crop: see `flaxgan.data.decoding.transform.Transform`.
-      resize: likewise.
-      made_by: the programs that encode, with their versions.
+      resize: see `flaxgan.data.decoding.transform.Transform`.
+      made_by: programs that encode the images, with their versions.
     """
 
     form: str
@@ -52,12 +52,12 @@ class Plan:
 
     @property
     def parent(self) -> str:
-        """The folders above the source, with a slash behind them; what to leave out of messages that stay."""
+        """The folders above the source, with a trailing slash; they are left out of stored messages."""
         return f"{os.path.dirname(self.path)}/"
 
 
 def plan(source: Source, *, form: str, kind: str, path: str, crop: str, resize: str) -> Plan:
-    """The plan that converts an opened source; see `Plan`."""
+    """Returns the plan that converts an opened source; see `Plan`."""
     names = source.images.files.names if isinstance(source.images, DecodedFiles) else ()
     place = os.path.expanduser(path).rstrip("/")
     content = hashlib.sha256(json.dumps([names, source.class_names]).encode())
@@ -77,12 +77,12 @@ def plan(source: Source, *, form: str, kind: str, path: str, crop: str, resize: 
 
 
 def _history(kind: str, path: str) -> str:
-    """What a set that was converted before was made of; images are resized twice then, which is to be known."""
+    """Describes the origin of a set that was converted before: its images are resized twice."""
     if kind not in ("zip", "array_record") or not os.path.exists(path):
         return ""
     try:
         found = verify.read_manifest(pathlib.Path(path))
-    except ValueError:  # an archive of somebody else's
+    except ValueError:  # An archive that flaxgan did not make.
         return ""
     return " (of {}, {}x{}x{}, crop {}, resize {})".format(found.source, *found.shape, found.crop, found.resize)
 
@@ -94,21 +94,24 @@ def _made_by() -> str:
 
 
 def folder_of(dest: pathlib.Path) -> pathlib.Path:
-    """The folder of the work in progress."""
+    """Returns the folder of the work in progress."""
     return dest.with_name(f"{dest.name}.partial")
 
 
 @contextlib.contextmanager
 def claim(dest: pathlib.Path, wanted: Plan, *, restart: bool) -> Iterator[pathlib.Path]:
-    """The folder of the work in progress, which belongs to this process as long as it lives.
+    """Locks the folder of the work in progress for this process.
 
     Args:
-      dest: what is to be made.
-      wanted: how.
-      restart: empties the folder.
+      dest: path of the set.
+      wanted: plan of the conversion.
+      restart: whether to empty the folder first.
+
+    Yields:
+      The folder.
 
     Raises:
-      ValueError: if another process holds it, or the work in it is of another plan; the message names what differs.
+      ValueError: if another process holds the folder, or its work has another plan; the message names the difference.
     """
     folder = folder_of(dest)
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,15 +142,15 @@ def _check_plan(folder: pathlib.Path, wanted: Plan) -> None:
         partial.write_text(json.dumps(new, indent=1))
         os.replace(partial, path)
         return
-    advice = "run the command that began it, or begin anew with --restart"
+    advice = "repeat the command that started it, or start again with --restart"
     try:
         old = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path}: is damaged; {advice}") from error
     if isinstance(old, dict) and old | {"content": ""} == new | {"content": ""} and old != new:
-        raise ValueError(f"{folder}: was begun with other files or labels; {advice}")
+        raise ValueError(f"{folder}: was started with other files or labels; {advice}")
     differing = [name for name in new if not isinstance(old, dict) or old.get(name) != new[name]]
     if differing:
         name = differing[0]
         found = old.get(name) if isinstance(old, dict) else old
-        raise ValueError(f"{folder}: was begun with {name} {found!r}, and this command has {new[name]!r}; {advice}")
+        raise ValueError(f"{folder}: was started with {name} {found!r}, and this command has {new[name]!r}; {advice}")

@@ -1,4 +1,4 @@
-"""Writes a ZIP archive in the StyleGAN layout, image by image, so that a killed writer's successor goes on."""
+"""A writer of ZIP archives in the StyleGAN layout that resumes after the last image on record if it is killed."""
 
 import os
 import pathlib
@@ -8,24 +8,24 @@ from collections.abc import Iterable
 from flaxgan.data.conversion.journal import Row
 from flaxgan.data.formats.manifest import Label, Shard
 
-_DATE = (1980, 1, 1, 0, 0, 0)  # The archive's bytes depend on its content alone.
+_DATE = (1980, 1, 1, 0, 0, 0)  # The bytes of the archive depend only on its content.
 _UNIX = 3
 _MODE = 0o644 << 16
 _LOCAL_HEADER_BYTES = 30
 
 
 class ZipWriter:
-    """An archive in the making; stored, not deflated, because images are compressed already.
+    """A writer of an archive, stored and not deflated, because images are already compressed.
 
     Args:
-      folder: where it is written, as "set".
-      rows: what an earlier writer has written there for good; the rest of its work is cut off.
+      folder: folder that receives the archive, as "set".
+      rows: the images that an earlier writer has committed there; the rest of its work is cut off.
 
     Raises:
-      ValueError: if what it has written is not there any more.
+      ValueError: if committed work is missing.
     """
 
-    def __init__(self, folder: pathlib.Path, rows: Iterable[Row]):
+    def __init__(self, folder: pathlib.Path, rows: Iterable[Row]) -> None:
         self.path = folder / "set"
         infos = _infos(rows)
         end = sum(_LOCAL_HEADER_BYTES + len(info.filename) + info.file_size for info in infos)
@@ -36,26 +36,26 @@ class ZipWriter:
         self._file.truncate(end)
         self._file.seek(end)
         self._archive = zipfile.ZipFile(self._file, "w")
-        self._archive.infolist().extend(infos)  # the archive's own list, which its directory is written from
+        self._archive.infolist().extend(infos)  # The list that the directory of the archive is written from.
 
     def add(self, row: Row, image: bytes, label: Label) -> None:
-        """Adds an image; labels are written at the end."""
+        """Adds an image. Labels are written at the end."""
         self._write(row.name, image)
 
     def commit(self) -> None:
-        """Brings all images added so far onto the disk."""
+        """Flushes all images added so far to the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def settle(self, *, is_last: bool = False) -> None:
-        """Nothing: all that is committed lies in its place."""
+        """Does nothing: committed images are already in their place."""
 
     def shards(self) -> tuple[Shard, ...]:
-        """None: an archive is one file."""
+        """Returns no shards: an archive is one file."""
         return ()
 
     def finish(self, files: dict[str, bytes]) -> None:
-        """Adds the files that go beside the images, and the archive's directory."""
+        """Writes the other files of the set, and the directory of the archive."""
         for name, data in files.items():
             self._write(name, data)
         self._archive.close()
@@ -63,7 +63,7 @@ class ZipWriter:
         self.close()
 
     def close(self) -> None:
-        """Closes the archive, finished or not."""
+        """Closes the archive, whether or not it is finished."""
         self._archive.close()
         self._file.close()
 
@@ -72,7 +72,8 @@ class ZipWriter:
 
 
 def _infos(rows: Iterable[Row]) -> list[zipfile.ZipInfo]:
-    infos, offset = [], 0
+    infos: list[zipfile.ZipInfo] = []
+    offset = 0
     for row in rows:
         if row.skipped is None:
             info = _info(row.name)

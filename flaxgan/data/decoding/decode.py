@@ -1,4 +1,4 @@
-"""From the bytes of an image file to pixels."""
+"""Decoding of image files to pixels."""
 
 import contextlib
 import io
@@ -17,20 +17,20 @@ from flaxgan.data.errors import ImageError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 MAX_PIXELS = 1 << 27
-"""An image with more is refused: a few bytes can declare any number, and all of them would be decoded."""
+"""Largest number of pixels of an image: a file of a few bytes can declare any number, and all would be decoded."""
 
 _LARGE_PIXELS = 1 << 24
-_large = threading.Lock()  # Such images are decoded one at a time: the largest take up to 2 GB each.
+_large = threading.Lock()  # Large images are decoded one at a time: the largest ones take up to 2 GB each.
 
-# By their class they open faster than by `Image.open`. Of an MPO file, a photo with more pictures behind it such as a
-# preview, the class for JPEG reads the photo.
+# These classes open a file faster than `Image.open`. Of an MPO file (a photo followed by further pictures, such as a
+# preview) the class for JPEG reads the photo.
 _KINDS = ((png.SIGNATURE, png.PngFile), (b"\xff\xd8\xff", JpegImageFile), (b"RIFF", WebPImageFile))
-# Pillow warns of damaged notes in a file, and of large images; the former do not matter here, the latter are allowed.
+# Pillow warns about damaged metadata, which do not matter here, and about large images, which are allowed.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _AS_IT_IS = Transform()
 _MODES_OF_16_BITS = ("I;16", "I;16L", "I;16B", "I")
-# What a file's mode becomes; with a transparent colour, RGBA.
+# The decoded mode of each mode of a file; with a transparent colour it is RGBA instead.
 _NATURAL_MODES = {
     "1": "L",
     "L": "L",
@@ -39,7 +39,7 @@ _NATURAL_MODES = {
     **dict.fromkeys(("RGBA", "LA", "PA"), "RGBA"),
 }
 _ORIENTATION_TAG = 0x0112
-_TURNS = {  # of the values of that tag
+_TURNS = {  # for each value of the orientation tag
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -52,17 +52,17 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 
 def header_shape(data: bytes, where: str) -> Shape:
-    """The shape that `decode` gives without a transform, from the start of the file and without decoding pixels.
+    """Returns the shape of the decoded image, without a transform and without decoding pixels.
 
     Args:
-      data: the file's first bytes, at least its header.
-      where: what to call the file in a message.
+      data: first bytes of the file, at least its header.
+      where: name of the file in messages.
 
     Returns:
       (H, W, C) in pixels and channels.
 
     Raises:
-      ImageError: if this is not the start of an image of a supported kind.
+      ImageError: if the data are not the start of an image of a supported kind.
     """
     return _shape(_open(data, where), where)
 
@@ -70,23 +70,23 @@ def header_shape(data: bytes, where: str) -> Shape:
 def decode(data: bytes, where: str, transform: Transform = _AS_IT_IS) -> np.ndarray:
     """Decodes an image.
 
-    The orientation that a camera noted is applied. Palettes and CMYK become RGB (CMYK without a colour profile), and
-    two-level images grey. Of 16 bits a channel the upper 8 are kept. Transparency of any kind (LA, a transparent colour
-    or palette) gives RGBA. Of several pictures in one JPEG (MPO) the first one is taken.
+    The EXIF orientation is applied. Palettes and CMYK become RGB (CMYK without a colour profile), and bilevel images
+    become grey. Of 16 bits per channel, the upper 8 are kept. Transparency of any kind (LA, a transparent colour or
+    palette) gives RGBA. Of several pictures in one JPEG file (MPO), the first one is decoded.
 
     Args:
       data: the whole file.
-      where: what to call the file in a message.
-      transform: what is then done to it.
+      where: name of the file in messages.
+      transform: preprocessing of the decoded image.
 
     Returns:
       Pixels, uint8 [H, W, C].
 
     Raises:
-      ImageError: if the file cannot be decoded, is of an unsupported kind, or the transform does not take it.
+      ImageError: if the file cannot be decoded, is of an unsupported kind, or is not allowed by the transform.
     """
     image = _open(data, where)
-    transform.shape(_shape(image, where), where)  # Before a large image of a wrong size is decoded.
+    transform.shape(_shape(image, where), where)  # Refuses images of a wrong size before they are decoded.
     with _large if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
         picture = _picture(image, where)
         return transform.apply_to_picture(picture, where)
@@ -100,7 +100,7 @@ def _open(data: bytes, where: str) -> Image.Image:
         raise ImageError(f"{where}: not a PNG, JPEG or WebP image, or damaged")
     try:
         image = kind(io.BytesIO(data))
-    except Exception as error:  # decoders raise anything on damaged bytes
+    except Exception as error:  # Decoders raise anything on damaged bytes.
         raise ImageError(f"{where}: the image's header cannot be read ({error})") from error
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -109,16 +109,15 @@ def _open(data: bytes, where: str) -> Image.Image:
 
 
 def _picture(image: Image.Image, where: str) -> Image.Image:
-    """The opened image in a mode that transforms take, and upright."""
-    is_png = isinstance(image, png.PngFile)
-    if is_png:
+    """Decodes the opened image, upright and in a mode that transforms accept."""
+    if isinstance(image, png.PngFile):
         image.check_checksums(where)
     try:
         image.load()
         picture = _upright(_natural(image))
-    except Exception as error:  # decoders raise anything on damaged bytes
+    except Exception as error:  # Decoders raise anything on damaged bytes.
         raise ImageError(f"{where}: the image cannot be decoded; it may be damaged or cut short ({error})") from error
-    if is_png:
+    if isinstance(image, png.PngFile):
         image.check_whole(where)
     return picture
 
@@ -161,7 +160,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         return image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # a damaged note says nothing, and leaves the pixels as they are
+    except Exception:  # A damaged EXIF block is ignored.
         return 1
 
 

@@ -1,6 +1,7 @@
-"""What Pillow lets pass in PNG files: pixels that are damaged or missing, and notes that it reads late or wrongly.
+"""Checks and corrections of PNG files beyond Pillow: damaged or missing pixels, and metadata read late or wrongly.
 
-Reference: Portable Network Graphics (PNG) Specification, third edition, W3C.
+References:
+  Portable Network Graphics (PNG) Specification, third edition, W3C.
 """
 
 import io
@@ -15,25 +16,25 @@ from flaxgan.data.errors import ImageError
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _GREY, _RGB = 0, 2
-_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of each colour type
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, for each colour type
 _WHOLE = ((0, 0, 1, 1),)
-# First column and row, steps between columns and rows, of each pass (Adam7).
+# First column and row, then steps between columns and rows, for each pass (Adam7).
 _INTERLACED = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _PIECE_BYTES = 1 << 20
 _CRC_OF_IDAT = zlib.crc32(b"IDAT")
 
 
 class PngFile(PngImageFile):
-    """A PNG file as Pillow opens it, with its notes corrected.
+    """A PNG file as Pillow opens it, with corrected metadata.
 
-    A transparent grey or colour is given in the file's own depth; and a camera's notes (EXIF) may come after the
-    pixels, where Pillow finds them only when it reads those.
+    PNG gives a transparent grey or colour in the depth of the file. EXIF data may follow the pixels, where Pillow finds
+    them only after it has read the pixels.
 
     Args:
-      file: its bytes, as far as they have been read.
+      file: bytes of the file, as far as they have been read.
     """
 
-    def __init__(self, file: io.BytesIO):
+    def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
         self._contents = list(_chunks(file.getvalue()))
         header = self._header()
@@ -49,26 +50,26 @@ class PngFile(PngImageFile):
                     self.info["exif"] = b"Exif\x00\x00" + bytes(content)
 
     def check_checksums(self, where: str) -> None:
-        """Raises ImageError where the checksum of the pixels is wrong: Pillow reads over it."""
+        """Raises ImageError if the checksum of the pixels is wrong, which Pillow ignores."""
         for name, content, checksum in self._contents:
             if name == b"IDAT" and zlib.crc32(content, _CRC_OF_IDAT) != checksum:
                 raise ImageError(f"{where}: the image is damaged: the checksum of its pixels is wrong")
 
     def check_whole(self, where: str) -> None:
-        """Raises ImageError if the file, now decoded, holds fewer pixels than its header says.
+        """Raises ImageError if the decoded file holds fewer pixels than its header declares.
 
-        Pillow then leaves the last rows at 0.
+        Pillow leaves the missing last rows at 0.
         """
         rows = range(max(0, self.height - 2), self.height)
         if not all(_is_filled(self, row) for row in rows) and self._num_bytes() < _expected_bytes(self._header()):
             raise ImageError(f"{where}: the image is damaged: it holds fewer pixels than its header says")
 
     def _header(self) -> memoryview:
-        """Width and height, 4 bytes each; then, a byte each, depth, colour type, compression, filter and interlace."""
+        """Returns width and height, 4 bytes each, then depth, colour type, compression, filter and interlace."""
         return next(content for name, content, _ in self._contents if name == b"IHDR")
 
     def _num_bytes(self) -> int:
-        """Bytes of filtered pixels that the file holds."""
+        """Returns the number of bytes of filtered pixels in the file."""
         decoder, count = zlib.decompressobj(), 0
         for name, content, _ in self._contents:
             rest = content if name == b"IDAT" else b""
@@ -79,7 +80,7 @@ class PngFile(PngImageFile):
 
 
 def _is_filled(image: Image.Image, row: int) -> bool:
-    """Whether a row has anything but zeros. Its last pixel mostly tells, and is looked at fast."""
+    """Returns whether a row has a nonzero pixel. The last pixel usually decides, and is fast to read."""
     last = image.getpixel((image.width - 1, row))
     if any(last) if isinstance(last, tuple) else last:
         return True
@@ -87,7 +88,7 @@ def _is_filled(image: Image.Image, row: int) -> bool:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
-    """(name, content, checksum) of each whole chunk, up to the one that ends the image."""
+    """Yields (name, content, checksum) of each complete chunk before the one that ends the image."""
     position = len(SIGNATURE)
     while position + 12 <= len(data):
         end = position + 8 + int.from_bytes(data[position : position + 4])
@@ -99,7 +100,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
 
 
 def _expected_bytes(header: memoryview) -> int:
-    """Bytes of filtered pixels that a file with a header has to hold: each row is a byte and its packed pixels."""
+    """Returns the bytes of filtered pixels that a header declares: each row is one byte and its packed pixels."""
     width, height = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
     bits = header[8] * _SAMPLES[header[9]]
     count = 0

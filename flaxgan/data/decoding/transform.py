@@ -1,4 +1,4 @@
-"""From the pixels of a file to the pixels of a training image: cropped, converted and resized as the recipe says."""
+"""Image preprocessing: crops, converts and resizes the pixels of a file to those of a training image."""
 
 import dataclasses
 from typing import Literal
@@ -8,6 +8,7 @@ from PIL import Image
 
 from flaxgan.data.errors import SizeError
 from flaxgan.data.field_checks import CHANNEL_NAMES
+from flaxgan.errors import FieldError
 
 CROPS = ("none", "center")
 FILTERS = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
@@ -22,15 +23,15 @@ Shape = tuple[int, int, int]
 
 @dataclasses.dataclass(frozen=True)
 class Transform:
-    """A pure function of the image: cropped about its centre, then converted to the channels, then resized.
+    """A pure function of an image: crops it about its centre, then converts its channels, then resizes it.
 
     Attributes:
-      size: (H, W) in pixels of the result; None keeps the image's, and allows neither a crop nor a filter.
-      channels: 1 (grey), 3 (RGB) or 4 (RGBA) of the result; None keeps the image's.
-      crop: "none", or "center": the largest rectangle about the centre that has the aspect of `size`; with
+      size: (H, W) of the result in pixels; None keeps the size of the image, and allows neither a crop nor a filter.
+      channels: channels of the result, 1 (grey), 3 (RGB) or 4 (RGBA); None keeps the channels of the image.
+      crop: "none", or "center": the largest rectangle about the centre with the aspect ratio of `size`; with
         resize="none", the rectangle of `size` itself.
-      resize: "none", which only lets images of the right size pass, or the filter, "lanczos" (of 3 lobes) or "box".
-        Both are antialiased, as in Pillow; images are reduced and enlarged alike.
+      resize: "none", which allows only images of the right size, or the filter, "lanczos" (3 lobes) or "box". Both are
+        antialiased, as in Pillow, and used for reduction and enlargement.
     """
 
     size: tuple[int, int] | None = None
@@ -38,36 +39,36 @@ class Transform:
     crop: Literal["none", "center"] = "none"
     resize: Literal["none", "lanczos", "box"] = "none"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.channels is not None and self.channels not in CHANNEL_NAMES:
-            raise ValueError(f"channels={self.channels!r}; allowed: 1, 3, 4 or None")
+            raise FieldError("channels", self.channels, "1, 3, 4 or None")
         for name, choices in (("crop", CROPS), ("resize", RESIZES)):
             value = {"crop": self.crop, "resize": self.resize}[name]
             if value not in choices:
-                raise ValueError(f"data.{name}={value!r}; allowed: {', '.join(choices)}")
+                raise FieldError(f"config.data.{name}", value, ", ".join(choices))
             if value != "none" and self.size is None:
-                raise ValueError(f"data.{name}={value!r}, but data.resolution is unset; allowed: 'none', or set it")
+                raise FieldError(f"config.data.{name}", value, "'none', because config.data.resolution is unset")
 
     def shape(self, found: Shape, where: str) -> Shape:
-        """The shape that an image of a given shape gets, without touching pixels.
+        """Computes the shape of a transformed image, without its pixels.
 
         Args:
           found: (H, W, C) of the image.
-          where: what to call the image in a message.
+          where: name of the image in messages.
 
         Raises:
-          SizeError: if this transform does not take such an image.
+          SizeError: if the transform does not allow images of this size.
         """
         height, width, channels = found
         size = self.size or (height, width)
         top, left, bottom, right = self._window(height, width)
         if self.resize == "none" and (bottom - top, right - left) != size:
-            raise SizeError(f"{where}: {self._size_problem(height, width)}")
+            raise SizeError(f"{where}: {self._size_problem((height, width), size)}")
         return (*size, self.channels or channels)
 
     def stretches(self, height: int, width: int) -> bool:
-        """Whether the height and the width of an image change by factors that differ by more than 1%."""
-        if self.resize == "none" or self.crop != "none":
+        """Returns whether the scale factors of height and width differ by more than 1%."""
+        if self.resize == "none" or self.crop != "none" or self.size is None:
             return False
         rows, columns = self.size
         return not 0.99 < (rows * width) / (columns * height) < 1.01
@@ -75,18 +76,18 @@ class Transform:
     def apply(self, image: np.ndarray, where: str = "image") -> np.ndarray:
         """Transforms one image.
 
-        Grey becomes RGB by repetition, and RGB becomes grey as 0.299 R + 0.587 G + 0.114 B (ITU-R 601). RGBA becomes
-        RGB or grey as it looks on a white page; what has no alpha gets an opaque one.
+        Grey becomes RGB by repetition, and RGB becomes grey as 0.299 R + 0.587 G + 0.114 B (ITU-R 601). RGBA is
+        composed with a white background to become RGB or grey. Images without alpha become opaque RGBA.
 
         Args:
-          image: uint8 [h, w, c] of 1, 3 or 4 channels.
-          where: what to call the image in a message.
+          image: uint8 [h, w, c] with 1, 3 or 4 channels.
+          where: name of the image in messages.
 
         Returns:
-          uint8 [H, W, C]; the image itself where nothing is to be done.
+          uint8 [H, W, C]; the image itself if the transform changes nothing.
 
         Raises:
-          SizeError: as `shape` does.
+          SizeError: if the transform does not allow images of this size.
         """
         if self.shape(image.shape, where) == image.shape:
             return image
@@ -102,35 +103,36 @@ class Transform:
         picture = _converted(picture, channels)
         if picture.size != (columns, rows):
             picture = picture.resize((columns, rows), FILTERS[self.resize])
-        # What np.asarray does, in half the time for small images.
+        # As np.asarray, in half the time for small images.
         return np.frombuffer(picture.tobytes(), np.uint8).reshape(rows, columns, channels)
 
     def _window(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """(top, left, bottom, right) of the part of the image that is used."""
-        if self.crop == "none":
+        """Returns (top, left, bottom, right) of the part of the image that is used."""
+        if self.crop == "none" or self.size is None:
             return 0, 0, height, width
-        rows, columns = self._window_size(height, width)
+        rows, columns = self._window_size(height, width, self.size)
         top, left = (height - rows) // 2, (width - columns) // 2
         return top, left, top + rows, left + columns
 
-    def _window_size(self, height: int, width: int) -> tuple[int, int]:
+    def _window_size(self, height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:
+        rows, columns = size
         if self.resize == "none":
-            return min(height, self.size[0]), min(width, self.size[1])
-        rows, columns = self.size
-        if height * columns > width * rows:  # the image is the taller one
+            return min(height, rows), min(width, columns)
+        if height * columns > width * rows:  # The image is taller than the result.
             return max(1, round(width * rows / columns)), width
         return height, max(1, round(height * columns / rows))
 
-    def _size_problem(self, height: int, width: int) -> str:
-        found = f"the image is {height}x{width} pixels (height x width)"
-        allowed = "{}x{}".format(*self.size)
+    def _size_problem(self, found_size: tuple[int, int], size: tuple[int, int]) -> str:
+        found = "the image is {}x{} pixels (height x width)".format(*found_size)
+        allowed = "{}x{}".format(*size)
         if self.crop == "none":
             return (
-                f"{found}; allowed: {allowed} (data.resolution, or the size of the first image where that is unset). "
-                "data.resize='lanczos' or 'box' resizes images on reading, data.crop='center' crops them"
+                f"{found}; allowed: {allowed} (config.data.resolution, or the size of the first image if it is unset). "
+                "config.data.resize='lanczos' or 'box' resizes images, config.data.crop='center' crops them"
             )
         return (
-            f"{found}; allowed with data.crop='center': at least {allowed} (data.resolution), or data.resize='lanczos'"
+            f"{found}; allowed with config.data.crop='center': at least {allowed} (config.data.resolution), or "
+            "config.data.resize='lanczos'"
         )
 
 

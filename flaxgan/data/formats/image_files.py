@@ -1,11 +1,11 @@
-"""A source from image files, wherever they lie: one shape for all, labels from dataset.json or from sub-folders."""
+"""Sources of image files in any storage: one shape for all, with labels from dataset.json or from sub-folders."""
 
 import concurrent.futures
 import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -20,40 +20,49 @@ from flaxgan.data.source import Source, describe
 
 MAX_HEADERS_CHECKED = 1000
 _NUM_THREADS = 16
+_T = TypeVar("_T")
 
 
 class Files(Protocol):
-    """A fixed list of image files; safe to read from many threads at once, and picklable.
+    """A fixed list of image files. It is picklable, and any number of threads may read it at once."""
 
-    Attributes:
-      path: the folder or archive, as the user knows it.
-      names: path of each image inside it, with forward slashes.
-      num_ignored: number of files inside it that are no images.
-    """
+    @property
+    def path(self) -> str:
+        """The folder or archive, as the user names it."""
+        ...
 
-    path: str
-    names: tuple[str, ...]
-    num_ignored: int
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Path of each image inside it, with forward slashes."""
+        ...
+
+    @property
+    def num_ignored(self) -> int:
+        """Number of other files inside it."""
+        ...
 
     def read(self, index: int) -> bytes:
-        """The whole file."""
+        """Reads the whole file."""
+        ...
 
     def head(self, index: int) -> bytes:
-        """The file's start, at least 64 KiB of it or all."""
+        """Reads the start of the file: at least 64 KiB, or the whole file if it is shorter."""
+        ...
 
     def where(self, index: int) -> str:
-        """What to call the file in a message."""
+        """Returns the name of the file in messages."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DecodedFiles:
-    """Image files as a sequence of pixels, uint8 [H, W, C] each, decoded and checked when they are read.
+    """Image files as a sequence of images, each uint8 [H, W, C], which are decoded and checked when they are read.
 
     Attributes:
       files: the files.
-      transform: what is done to each image.
+      transform: preprocessing of each image.
       image_shape: (H, W, C).
-      first: the image that the shape is from, as far as it is not asked for.
+      first: index of the image that determines the shape where the recipe does not.
     """
 
     files: Files
@@ -70,16 +79,16 @@ class DecodedFiles:
         return image
 
     def check_header(self, index: int) -> Shape:
-        """The (H, W, C) of an image before it is transformed, as its file's header has it.
+        """Returns the (H, W, C) of an image before the transform, as declared by the header of its file.
 
         Raises:
-          ImageError: if it is plain from the header that the image cannot be used.
-          MixedSetError: if its channels are not those of the set.
+          ImageError: if the header shows that the image cannot be used.
+          MixedSetError: if the number of channels differs from that of the set.
         """
         shape = header_shape(self.files, index)
         try:
             self._check_shape(shape, index)
-        except (ImageError, MixedSetError):  # What turns a PNG's image may come behind its pixels.
+        except (ImageError, MixedSetError):  # The orientation of a PNG may follow its pixels.
             shape = decode.header_shape(self.files.read(index), self.files.where(index))
             self._check_shape(shape, index)
         return shape
@@ -92,13 +101,13 @@ class DecodedFiles:
         if found != self.image_shape[2]:
             raise MixedSetError(
                 f"{self.files.where(index)}: the image has {_channels(found)}, but {self.files.where(self.first)} has "
-                f"{_channels(self.image_shape[2])}; allowed: as many in all images, or data.channels=1, 3 or 4, which "
-                "converts them"
+                f"{_channels(self.image_shape[2])}; allowed: the same number in all images, or config.data.channels=1, "
+                "3 or 4, which converts them"
             )
 
 
 def split_names(names: list[str]) -> tuple[tuple[str, ...], int]:
-    """The image files among names, sorted, and the number of other files that are not hidden."""
+    """Returns the sorted names of image files, and the number of other files that are not hidden."""
     visible = [name for name in names if not is_hidden(name)]
     found = sorted(name for name in visible if is_image(name))
     num_others = sum(PurePosixPath(name).name not in (labels.FILE_NAME, manifest.FILE_NAME) for name in visible)
@@ -106,38 +115,40 @@ def split_names(names: list[str]) -> tuple[tuple[str, ...], int]:
 
 
 def ignored(count: int) -> str:
-    """How many files that are no images there are, in words."""
+    """Returns the number of files that are not images, in words."""
     return "1 other file" if count == 1 else f"{count:,} other files"
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name is that of an image."""
+    """Returns whether the name of a file is that of an image."""
     return PurePosixPath(name).suffix.lower() in decode.SUFFIXES
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a path lies in, or is, a hidden file or folder or one that macOS adds to archives."""
+    """Returns whether a path is, or lies in, a hidden file or folder or one that macOS adds to archives."""
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 def open_files(
     files: Files, found_labels: labels.Labels | None, request: ImageSpec, made: manifest.Manifest | None = None
 ) -> Source:
-    """A source from image files and the labels found beside them.
+    """Builds a source of image files and the labels found beside them.
 
     Args:
       files: the image files; at least one.
-      found_labels: their labels, or None where there are none or they are to be ignored.
-      request: what the recipe asks for.
-      made: what `flaxgan dataset` has written about the set, where it has made it.
+      found_labels: their labels, or None if there are none or they are ignored.
+      request: the requirements of the recipe.
+      made: the manifest of a set that `flaxgan dataset` has made.
 
     Returns:
-      The source. The first image has been decoded, and the headers of up to 1,000 images, evenly spread, checked;
-      every image is checked again when it is read.
+      The source. The first image has been decoded, and the headers of up to 1,000 evenly spaced images have been
+      checked. Every image is checked again when it is read.
 
     Raises:
-      ValueError: if an image or a label does not agree with the request or cannot be read, naming it; where such images
-        are skipped, if none of those looked at can be used. If images differ in channels, in any case.
+      FieldError: if the labels disagree with the request.
+      ImageError: if an image disagrees with the request or cannot be read; with skipping, if none of the checked images
+        can be used.
+      MixedSetError: if images differ in channels, with or without skipping.
     """
     labels.check(found_labels, request, files.path)
     first, first_shape = _first_shape(files, request)
@@ -159,7 +170,7 @@ def open_files(
         skipped=Skipped() if request.on_error == "skip" else None,
         details=_details(files, made),
     )
-    source[0]  # Damage behind the headers of a whole set, such as a failed copy, is seen here.
+    source[0]  # Detects damage after the headers of a whole set, such as a failed copy.
     return source
 
 
@@ -170,7 +181,7 @@ def _details(files: Files, made: manifest.Manifest | None) -> dict[str, str]:
 
 
 def _origin(files: Files, request: ImageSpec, first_shape: Shape) -> str:
-    """Where the images come from, and what is done to them."""
+    """Returns the origin of the images and their preprocessing."""
     height, width, channels = first_shape
     notes = [f"{ignored(files.num_ignored)} ignored"] if files.num_ignored else []
     if request.size not in (None, (height, width)):
@@ -183,15 +194,15 @@ def _origin(files: Files, request: ImageSpec, first_shape: Shape) -> str:
 
 
 def header_shape(files: Files, index: int) -> Shape:
-    """The (H, W, C) of an image as its file's header has it."""
+    """Returns the (H, W, C) of an image as declared by the header of its file."""
     try:
         return decode.header_shape(files.head(index), files.where(index))
-    except ImageError:  # the header may be longer than the start that was read
+    except ImageError:  # The header may be longer than the start of the file.
         return decode.header_shape(files.read(index), files.where(index))
 
 
 def check_one_size(decoded: DecodedFiles) -> None:
-    """Raises SizeError if the headers of up to 1,000 images are not all of one size, damaged ones aside."""
+    """Raises SizeError if the headers of up to 1,000 images declare several sizes; damaged images are ignored."""
 
     def check(index: int) -> None:
         try:
@@ -205,23 +216,23 @@ def check_one_size(decoded: DecodedFiles) -> None:
 
 
 def _first_shape(files: Files, request: ImageSpec) -> tuple[int, Shape]:
-    """The first image and its shape, or where images are skipped, those of the first that can be used."""
+    """Returns the index and shape of the first image; with skipping, of the first usable image."""
     transform = request.transform
-    problem = None
+    problem = ImageError(f"{files.path}: no image can be used")
     for index in range(len(files.names)):
         try:
             shape = decode.header_shape(files.read(index), files.where(index))
             transform.shape(shape, files.where(index))
             return index, shape
         except ImageError as error:
-            problem = problem or error
+            problem = problem if index else error
             if request.on_error == "raise" or index + 1 == MAX_HEADERS_CHECKED:
                 break
     raise problem
 
 
 def _checked_headers(decoded: DecodedFiles, request: ImageSpec) -> tuple[str, ...]:
-    """Checks the headers of up to 1,000 images; returns what people should know of them."""
+    """Checks the headers of up to 1,000 images; returns warnings about them."""
 
     def stretched(index: int) -> str | None:
         try:
@@ -229,22 +240,23 @@ def _checked_headers(decoded: DecodedFiles, request: ImageSpec) -> tuple[str, ..
         except ImageError:
             if request.on_error == "raise":
                 raise
-            return None  # It is skipped when it is read.
+            return None  # The image is skipped when it is read.
         if not decoded.transform.stretches(height, width):
             return None
         size = "{}x{}".format(*decoded.image_shape)
         return (
             f"warning: {decoded.files.where(index)} is {height}x{width} pixels and is stretched to {size}, as is every "
-            "image of another aspect; data.crop='center' cuts them instead"
+            "image of another aspect ratio; config.data.crop='center' crops them instead"
         )
 
     return tuple(filter(None, _look_at_headers(decoded, stretched)))[:1]
 
 
-def _look_at_headers(decoded: DecodedFiles, look: Callable[[int], str | None]) -> list[str | None]:
+def _look_at_headers(decoded: DecodedFiles, look: Callable[[int], _T]) -> list[_T]:
+    """Applies a function to the indices of up to 1,000 evenly spaced images."""
     count = min(len(decoded), MAX_HEADERS_CHECKED)
     indices = np.linspace(0, len(decoded) - 1, count).round().astype(int).tolist()
-    with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:  # in buckets it is waiting that takes the time
+    with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:  # Reads from buckets mostly wait.
         return list(pool.map(look, indices))
 
 

@@ -1,4 +1,4 @@
-"""Labels that take long to collect, kept from one run to the next."""
+"""A cache on disk for labels that take long to collect."""
 
 import hashlib
 import io
@@ -13,35 +13,35 @@ import numpy as np
 _CHECKSUM_BYTES = 4
 
 
-def cached(identity: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """The labels that are kept for a set, or else new ones, which are then kept.
+def cached(key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """Returns the cached labels of a set; computes and caches them if they are missing.
 
-    Where nothing can be kept (a full disk, a folder that may not be written) they are collected each time.
+    If the cache cannot be written (a full disk, a read-only folder), the labels are computed each time.
 
     Args:
-      identity: what the labels depend on, as text.
-      compute: collects them.
+      key: text that identifies everything the labels depend on.
+      compute: collects the labels.
 
     Returns:
-      What `compute` gave, now or in another run.
+      The result of `compute`, of this or an earlier run.
     """
-    path = folder() / f"{hashlib.sha256(identity.encode()).hexdigest()}.npy"
+    path = folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
     try:
         return _read(path)
-    except Exception:  # not there, or damaged: that raises anything
+    except Exception:  # The file is missing, or damaged, which raises anything.
         values = compute()
-    _keep(path, values)
+    _write(path, values)
     return values
 
 
 def folder() -> pathlib.Path:
-    """Where labels are kept."""
+    """Returns the folder of the cache."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return pathlib.Path(home) / "flaxgan" / "labels"
 
 
 def _read(path: pathlib.Path) -> np.ndarray:
-    """What `_keep` has written; raises anything if it is not there, or not as it was written."""
+    """Reads what `_write` wrote; raises anything if the file is missing or damaged."""
     content = path.read_bytes()
     data, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
     if _checksum(data) != checksum:
@@ -49,7 +49,7 @@ def _read(path: pathlib.Path) -> np.ndarray:
     return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
 
 
-def _keep(path: pathlib.Path, values: np.ndarray) -> None:
+def _write(path: pathlib.Path, values: np.ndarray) -> None:
     data = io.BytesIO()
     np.save(data, values)
     try:
@@ -57,7 +57,7 @@ def _keep(path: pathlib.Path, values: np.ndarray) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
             file.write(data.getvalue() + _checksum(data.getvalue()))
         try:
-            os.replace(file.name, path)  # Another process sees the whole file or none.
+            os.replace(file.name, path)  # Other processes see either the whole file or no file.
         except OSError:
             os.unlink(file.name)
     except OSError:

@@ -1,26 +1,33 @@
-"""What `flaxgan dataset` writes into a set beside the images: how many they are, how they were made, a checksum."""
+"""The manifest that `flaxgan dataset` writes beside the images: their number, how they were made, and a checksum."""
 
 import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 FILE_NAME = "manifest.json"
 FORMAT = "flaxgan images 1"
 
-_MAX_BYTES = 1 << 26  # A few bytes of an archive can hold any number, which all take memory.
+_MAX_BYTES = 1 << 26  # A few bytes of an archive can expand to any amount of memory.
 
 LABEL_KINDS = ("none", "classes", "vectors")
 
 Label = int | list[float] | None
-"""A class, a vector or nothing, as JSON has it."""
+"""A class, a vector or no label, as in JSON."""
 
 
-class Shard(NamedTuple):
-    """A file of an array_record set: its name, how many images it holds, and how many bytes long it is."""
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A file of an array_record set.
+
+    Attributes:
+      name: name of the file.
+      count: number of images in it.
+      num_bytes: length of the file.
+    """
 
     name: str
     count: int
@@ -29,17 +36,17 @@ class Shard(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What a set holds and how it was made.
+    """Content and origin of a converted set.
 
     Attributes:
       count: number of images.
-      shape: (H, W, C) of each.
+      shape: (H, W, C) of each image.
       labels: "none", "classes" or "vectors".
-      class_names: a name for each class, or for each place of the vectors; empty without labels.
-      crop: how the images were cropped, see `flaxgan.data.decoding.transform.Transform`.
-      resize: the filter they were resized with, likewise.
-      source: kind and name of the set that they come from.
-      skipped: of each image of that set that could not be used, its name and why.
+      class_names: name of each class, or of each element of the vectors; empty without labels.
+      crop: crop of the images, see `flaxgan.data.decoding.transform.Transform`.
+      resize: filter that resized the images, see `flaxgan.data.decoding.transform.Transform`.
+      source: kind and name of the original set.
+      skipped: name and problem of each image of the original set that could not be used.
       made_by: the programs that made the set, with their versions.
       sha256: see `content_digest`.
       shards: the files of an array_record set, in order; empty for a ZIP archive.
@@ -58,14 +65,13 @@ class Manifest:
     shards: tuple[Shard, ...] = ()
 
     def to_json(self) -> bytes:
-        """The manifest as a file's bytes."""
+        """Returns the manifest as the bytes of a file."""
         fields = {"format": FORMAT} | dataclasses.asdict(self)
-        fields["shards"] = [dict(zip(Shard._fields, shard)) for shard in self.shards]
         return (json.dumps(fields, indent=1) + "\n").encode()
 
 
 def is_manifest(data: bytes) -> bool:
-    """Whether a file is a manifest of ours, of any version; other programs use the name as well."""
+    """Returns whether a file is a flaxgan manifest of any version; other programs use the same file name."""
     if len(data) > _MAX_BYTES:
         return False
     try:
@@ -77,14 +83,14 @@ def is_manifest(data: bytes) -> bool:
 
 
 def from_json(data: bytes, where: str) -> Manifest:
-    """The manifest in a file's bytes.
+    """Reads a manifest.
 
     Args:
-      data: the file's bytes.
-      where: what to call the file in a message.
+      data: bytes of the file.
+      where: name of the file in messages.
 
     Raises:
-      ValueError: if it is no manifest, of another version, or not whole; the message names it and the field.
+      ValueError: if the file is not a manifest, of another version, or damaged; the message names the file and field.
     """
     if not is_manifest(data):
         raise ValueError(f"{where}: not a manifest that `flaxgan dataset` has written, or damaged")
@@ -104,10 +110,10 @@ def from_json(data: bytes, where: str) -> Manifest:
 
 
 def content_digest(rows: Iterable[tuple[str, Label, str]]) -> str:
-    """A checksum of a set's content, whatever file it lies in.
+    """Computes a checksum of the content of a set, which does not depend on its file format.
 
     Args:
-      rows: of each image, in the set's order, its name, its label, and the SHA-256 of its file in hexadecimal.
+      rows: for each image, in the order of the set: name, label, and SHA-256 of the file in hexadecimal.
 
     Returns:
       The SHA-256, in hexadecimal, of one line of JSON for each image: ["00000/img00000000.png",3,"9f86d0..."].
@@ -119,7 +125,7 @@ def content_digest(rows: Iterable[tuple[str, Label, str]]) -> str:
 
 
 def json_label(labels: np.ndarray | None, index: int) -> Label:
-    """The label of an image as JSON has it, from labels int32 [M], float32 [M, K] or None."""
+    """Returns the label of an image as in JSON, from labels int32 [M], float32 [M, K] or None."""
     return None if labels is None else labels[index].tolist()
 
 
@@ -143,7 +149,7 @@ def _is_valid(name: str, value: Any) -> bool:
 
 
 def _is_shard(value: Any) -> bool:
-    if not (isinstance(value, dict) and set(value) == set(Shard._fields)):
+    if not (isinstance(value, dict) and set(value) == {field.name for field in dataclasses.fields(Shard)}):
         return False
     name = value["name"]
     is_plain = isinstance(name, str) and name and "/" not in name and "\\" not in name

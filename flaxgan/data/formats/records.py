@@ -1,23 +1,27 @@
-"""One image of an array_record set as a record: a msgpack map of its name, its label and its file's bytes."""
+"""Records of array_record sets: each is a msgpack map of the name, the label and the file of one image."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import msgpack
 
 from flaxgan.data.errors import ImageError, StorageError
 from flaxgan.data.formats.manifest import Label
 
-_DAMAGED = "Corrupted"  # what the array_record library's messages about damage begin with
-_READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"  # for random access
+_DAMAGED = "Corrupted"  # Start of the array_record library's messages about damage.
+_READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"  # For random access.
 _READER_BUFFER_BYTES = 1 << 15
-_WRITER_OPTIONS = "group_size:1,uncompressed"  # a read touches one image, and images are compressed already
+_WRITER_OPTIONS = "group_size:1,uncompressed"  # A read touches one image, and images are already compressed.
+
+
+_T = TypeVar("_T")
 
 
 class Record(NamedTuple):
     """An image in an array_record set.
 
     Attributes:
-      name: the name its file would have in a folder.
+      name: file name of the image in a folder.
       label: a class, a vector or None.
       image: the bytes of a PNG, JPEG or WebP file.
     """
@@ -27,23 +31,23 @@ class Record(NamedTuple):
     image: bytes
 
     def to_bytes(self) -> bytes:
-        """The record as it is written."""
+        """Serializes the record."""
         return msgpack.packb(self._asdict())
 
 
 def from_bytes(data: bytes, where: str) -> Record:
-    """The record that `Record.to_bytes` wrote.
+    """Reads a record that `Record.to_bytes` wrote.
 
     Args:
-      data: the record.
-      where: what to call it in a message.
+      data: the serialized record.
+      where: name of the record in messages.
 
     Raises:
-      ImageError: if this is no such record.
+      ImageError: if the data are not such a record.
     """
     try:
         content = msgpack.unpackb(data)
-    except Exception as error:  # damaged bytes raise anything
+    except Exception as error:  # Damaged bytes raise anything.
         raise ImageError(f"{where}: the record cannot be read; the file may be damaged or cut short") from error
     if not isinstance(content, dict) or not isinstance(content.get("image"), bytes):
         raise ImageError(f'{where}: the record has no image; allowed: a map with the entry "image", a file\'s bytes')
@@ -51,17 +55,17 @@ def from_bytes(data: bytes, where: str) -> Record:
 
 
 class RecordFile:
-    """A file of records; any number of threads may read it at once.
+    """A file of records. Any number of threads may read it at once.
 
     Args:
-      path: a local file or an address that the array_record library knows (gs://).
+      path: a local file or an address that the array_record library supports (gs://).
 
     Raises:
-      ValueError: if it cannot be opened; the message names it.
+      StorageError: if the file cannot be opened; the message names it.
     """
 
-    def __init__(self, path: str):
-        from array_record.python import array_record_module  # a compiled library, which only these sets need
+    def __init__(self, path: str) -> None:
+        from array_record.python import array_record_module  # A compiled library that only these sets need.
 
         self.path = path
         try:
@@ -76,11 +80,11 @@ class RecordFile:
         return self._count
 
     def read(self, index: int) -> bytes:
-        """The bytes of one record.
+        """Reads the bytes of one record.
 
         Raises:
-          ImageError: if it is damaged.
-          StorageError: if it is not delivered.
+          ImageError: if the record is damaged.
+          StorageError: if the storage does not deliver it.
         """
         where = f"{self.path}: record {index}"
         try:
@@ -90,16 +94,16 @@ class RecordFile:
 
 
 class RecordWriter:
-    """Writes a file of records, whose bytes depend on the records alone.
+    """Writes a file of records. The bytes of the file depend only on the records.
 
     Args:
       path: the local file to write.
 
     Raises:
-      OSError: from any method, if it cannot be written.
+      OSError: from any method, if the file cannot be written.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         from array_record.python import array_record_module
 
         self.path = path
@@ -110,23 +114,24 @@ class RecordWriter:
         _checked(self.path, lambda: self._writer.write(record.to_bytes()))
 
     def close(self) -> None:
-        """Ends the file."""
+        """Completes the file."""
         _checked(self.path, self._writer.close)
 
 
 def read_error(where: str, error: RuntimeError) -> ImageError | StorageError:
-    """What an error of the array_record library means: that the record is damaged, or that it is not delivered.
+    """Converts an error of the array_record library: the record is damaged, or the storage does not deliver it.
 
     Args:
-      where: what to call the record in the message.
-      error: the library's error.
+      where: name of the record in the message.
+      error: error of the library.
     """
     if str(error).startswith(_DAMAGED):
         return ImageError(f"{where}: the file is damaged ({error})")
     return StorageError(f"{where}: cannot be read ({error})")
 
 
-def _checked(path: str, call):
+def _checked(path: str, call: Callable[[], _T]) -> _T:
+    """Calls the array_record library; its errors become OSErrors that name the file."""
     try:
         return call()
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Files on disks and in buckets (gs://, s3://, az://, hf://), read in pieces by many threads at once."""
+"""Access to files on disks and in buckets (gs://, s3://, az://, hf://), in pieces and from many threads at once."""
 
 import os
 import threading
@@ -10,29 +10,29 @@ from typing import IO
 from etils import epath
 
 from flaxgan.data.errors import ImageError, StorageError
-from flaxgan.data.field_checks import is_remote
+from flaxgan.data.field_checks import is_remote, path_error
 
 
 def names_below(folder: epath.Path) -> Iterator[str]:
-    """Names of all files below a folder of a bucket, relative to it.
+    """Yields the names of all files below a folder of a bucket, relative to the folder.
 
     Raises:
-      ValueError: if it cannot be listed.
+      FieldError: if the folder cannot be listed.
     """
     top = _without_scheme(folder)
     try:
         for place, _, files in folder.walk():
             inner = _without_scheme(place).removeprefix(top).strip("/")
             yield from (f"{inner}/{name}" if inner else name for name in files if name)
-    except Exception as error:  # clients of buckets raise anything
-        raise ValueError(f"data.path: {os.fspath(folder)!r} cannot be listed ({error})") from error
+    except Exception as error:  # Clients of buckets raise anything.
+        raise path_error(folder, f"which cannot be listed ({error})", "a readable folder") from error
 
 
 def read_start(path: str, limit_bytes: int) -> bytes:
-    """The first bytes of a file, or all of it where it is shorter.
+    """Reads the first bytes of a file, or the whole file if it is shorter.
 
     Raises:
-      StorageError: if it cannot be read.
+      StorageError: if the file cannot be read.
     """
     if not is_remote(path):
         return _read_local(path, limit_bytes)
@@ -41,36 +41,36 @@ def read_start(path: str, limit_bytes: int) -> bytes:
 
 
 def read_all(path: str) -> bytes:
-    """A whole file.
+    """Reads a whole file.
 
     Raises:
-      StorageError: if it cannot be read.
+      StorageError: if the file cannot be read.
     """
     if not is_remote(path):
         return _read_local(path, -1)
     try:
         return epath.Path(path).read_bytes()
-    except Exception as error:  # clients of buckets raise anything
+    except Exception as error:  # Clients of buckets raise anything.
         raise StorageError(f"{path}: the file cannot be read ({error})") from error
 
 
 def open_file(path: str) -> "LocalFile | RemoteFile":
-    """Opens a file to be read in pieces by many threads at once.
+    """Opens a file that many threads read in pieces at once.
 
     Raises:
-      StorageError: if it cannot be opened.
+      StorageError: if the file cannot be opened.
     """
     return RemoteFile(path) if is_remote(path) else LocalFile(path)
 
 
 class LocalFile:
-    """A file on a disk. Each read is one positioned read (pread), which shares no seek position.
+    """A file on a disk. Each read is one positioned read (pread), so readers share no seek position.
 
     Attributes:
-      size: bytes.
+      size: size of the file in bytes.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         try:
             self._descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
@@ -79,15 +79,15 @@ class LocalFile:
         self.size = os.fstat(self._descriptor).st_size
 
     def read_at(self, offset: int, count: int, where: str) -> bytes:
-        """A number of bytes at an offset.
+        """Reads `count` bytes at an offset.
 
         Raises:
-          StorageError: if the storage does not deliver them.
+          StorageError: if the storage does not deliver the bytes.
           ImageError: if the file ends before them.
         """
         try:
             data = os.pread(self._descriptor, count, offset)
-            while data and len(data) < count:  # One call reads at most 2 GiB, or what a network disk sends.
+            while data and len(data) < count:  # One call reads at most 2 GiB, or what a network disk delivers.
                 more = os.pread(self._descriptor, count - len(data), offset + len(data))
                 if not more:
                     break
@@ -98,40 +98,40 @@ class LocalFile:
 
 
 class RemoteFile:
-    """A file in a bucket. Each read asks for its bytes alone.
+    """A file in a bucket. Each read requests only its own bytes.
 
     Attributes:
-      size: bytes.
+      size: size of the file in bytes.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         self._path = path
         self._opened = threading.local()
         try:
             file = self._file()
             self.size = file.seek(0, os.SEEK_END)
-        except Exception as error:  # clients of buckets raise anything
+        except Exception as error:  # Clients of buckets raise anything.
             raise StorageError(f"{path}: the file cannot be opened ({error})") from error
 
     def read_at(self, offset: int, count: int, where: str) -> bytes:
-        """As of `LocalFile`."""
-        from fsspec.spec import AbstractBufferedFile
+        """Reads `count` bytes at an offset; see `LocalFile.read_at`."""
+        from fsspec.spec import AbstractBufferedFile  # type: ignore[import-untyped]  # It has no type information.
 
         if not count:
             return b""
         try:
             file = self._file()
-            if isinstance(file, AbstractBufferedFile):  # its own reads would fetch megabytes ahead
+            if isinstance(file, AbstractBufferedFile):  # Reads of a buffered file would fetch megabytes ahead.
                 data = file.fs.cat_file(file.path, start=offset, end=offset + count)
             else:
                 file.seek(offset)
                 data = file.read(count)
-        except Exception as error:  # clients of buckets raise anything
+        except Exception as error:  # Clients of buckets raise anything.
             raise StorageError(f"{where}: cannot be read ({error})") from error
         return _whole(data, count, where)
 
     def _file(self) -> IO[bytes]:
-        """This thread's own open file, because open files have one seek position."""
+        """Returns this thread's own open file, because an open file has one seek position."""
         if not hasattr(self._opened, "file"):
             self._opened.file = epath.Path(self._path).open("rb")
         return self._opened.file

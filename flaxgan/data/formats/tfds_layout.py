@@ -1,4 +1,4 @@
-"""Finding a prepared TFDS set on disk: the syntax of data.path, and what to run where there is none."""
+"""Prepared TFDS sets on disk: the syntax of data.path, and the command that prepares a missing set."""
 
 import os
 import re
@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from etils import epath
 
-from flaxgan.data.field_checks import SCHEMES
+from flaxgan.data.field_checks import SCHEMES, path_error
+from flaxgan.errors import FieldError
 
 SYNTAX = (
-    "data.source='tfds' reads NAME[/CONFIG][:VERSION][:SPLIT][?image=KEY&label=KEY], such as 'cifar10' or "
-    "'celeb_a:train[:90%]?label=attributes', from $TFDS_DATA_DIR or ~/tensorflow_datasets; a path instead of NAME, "
-    "such as '/data/tfds/cifar10', reads it there"
+    "NAME[/CONFIG][:VERSION][:SPLIT][?image=KEY&label=KEY] with config.data.source='tfds', such as 'cifar10' or "
+    "'celeb_a:train[:90%]?label=attributes', which is read from $TFDS_DATA_DIR or ~/tensorflow_datasets; or with a "
+    "path instead of NAME, such as '/data/tfds/cifar10'"
 )
 DEFAULT_SPLIT = "train"
 
@@ -25,13 +26,13 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*(/[\w.+-]+)?")
 
 
 class Place(NamedTuple):
-    """What data.path says about a TFDS set.
+    """The parts of a data.path that names a TFDS set.
 
     Attributes:
-      path: the folder of a set, of its config or of its version; "" where a name is given instead.
-      name: NAME or NAME/CONFIG; "" where a folder is given instead.
-      version: such as "3.0.2"; None is the newest there is.
-      split: in TFDS's own words, such as "train" or "train[:90%]+test".
+      path: folder of a set, of its config or of its version; "" if a name is given instead.
+      name: NAME or NAME/CONFIG; "" if a folder is given instead.
+      version: version such as "3.0.2"; None is the newest prepared version.
+      split: split in the syntax of TFDS, such as "train" or "train[:90%]+test".
       image: name of the feature with the image; None is the only one.
       label: name of the feature with the label; None is "label", or the only class.
     """
@@ -45,23 +46,23 @@ class Place(NamedTuple):
 
 
 def parse(text: str) -> Place:
-    """The parts of data.path.
+    """Parses data.path.
 
     Raises:
-      ValueError: if it does not have that form.
+      FieldError: if the syntax is wrong.
     """
     remote = _REMOTE.match(text)
     scheme = remote[0] if remote else ""
     if scheme and scheme.removesuffix("://") not in SCHEMES:
         allowed = ", ".join(f"{name}://" for name in SCHEMES)
-        raise ValueError(f"data.path={text!r}; allowed as an address: one that begins with {allowed}. {SYNTAX}")
+        raise FieldError("config.data.path", text, f"as an address, one that starts with {allowed}; {SYNTAX}")
     found = _PARTS.fullmatch(text[len(scheme) :])
     if found is None:
-        raise ValueError(f"data.path={text!r}; allowed: {SYNTAX}")
+        raise FieldError("config.data.path", text, SYNTAX)
     place = scheme + found["place"]
     is_path = bool(scheme) or place.startswith(("/", "./", "../", "~"))
     if not is_path and not _NAME.fullmatch(place):
-        raise ValueError(f"data.path={text!r}: {place!r} is no name of a TFDS set; allowed: {SYNTAX}")
+        raise path_error(text, f"where {place!r} is not the name of a TFDS set", SYNTAX)
     keys = _keys(found["keys"] or "", text)
     return Place(
         path=os.path.expanduser(place).rstrip("/") if is_path else "",
@@ -74,39 +75,39 @@ def parse(text: str) -> Place:
 
 
 def locate(place: Place) -> epath.Path:
-    """The folder of the prepared set that is meant, with its config and version.
+    """Returns the folder of the prepared set, with its config and version.
 
     Raises:
-      FileNotFoundError: if there is none, with what to run.
-      ValueError: if several could be meant, or the folder cannot be listed.
+      FileNotFoundError: if there is none; the message has the command that prepares the set.
+      FieldError: if the choice is ambiguous, or the folder cannot be listed.
     """
     data_dir = default_data_dir()
     root = epath.Path(place.path or os.path.join(data_dir, place.name))
     try:
         versions = [folder for folder in _prepared(root) if place.version in (None, folder.name)]
-    except Exception as error:  # clients of buckets raise anything
-        raise ValueError(f"data.path: {root} cannot be listed ({error})") from error
+    except Exception as error:  # Clients of buckets raise anything.
+        raise path_error(root, f"which cannot be listed ({error})", "a readable folder") from error
     if not versions:
         raise FileNotFoundError(_missing(place, root, data_dir))
     configs = sorted({os.fspath(folder.parent) for folder in versions})
     if len(configs) > 1:
         names = ", ".join(os.path.basename(config) for config in configs)
-        raise ValueError(f"data.path: {root} holds several configs; allowed: one of them ({names}), as NAME/CONFIG")
+        raise path_error(root, "which holds several configs", f"one of them ({names}), as NAME/CONFIG")
     return max(versions, key=_version_numbers)
 
 
 def default_data_dir() -> str:
-    """Where TFDS keeps prepared sets unless told otherwise."""
+    """Returns the default folder of prepared TFDS sets."""
     return os.environ.get("TFDS_DATA_DIR") or os.path.expanduser("~/tensorflow_datasets")
 
 
 def preparation(name: str, data_dir: str, *, version: str | None = None) -> str:
-    """The command that prepares a set of TFDS's catalog in a form that can be read here."""
+    """Returns the command that prepares a set of the TFDS catalog in a form that flaxgan can read."""
     full_name = f"{name}:{version}" if version else name
     return (
         'python -c "import tensorflow_datasets as tfds; '
         f"tfds.builder('{full_name}', data_dir='{data_dir}', file_format='array_record').download_and_prepare()\" "
-        "(the sets of TFDS's catalog need TensorFlow for this, once, in any environment; see README, TFDS)"
+        "(the sets of the TFDS catalog need TensorFlow for this, once, in any environment; see README, TFDS)"
     )
 
 
@@ -118,13 +119,19 @@ def _missing(place: Place, root: epath.Path, data_dir: str) -> str:
         folder = root.parent if _VERSION.fullmatch(root.name) else root
         name, data_dir = folder.name, os.fspath(folder.parent)
     if not _NAME.fullmatch(name):
-        return f"data.path: no prepared TFDS set: {what}; allowed: {SYNTAX}"
+        return str(path_error(what, "which is not a prepared TFDS set", SYNTAX))
     command = preparation(name, data_dir, version=place.version)
-    return f"data.path: {what} is not prepared in {data_dir}. A set of TFDS's catalog is prepared with: {command}"
+    return str(
+        path_error(
+            what,
+            f"which is not prepared in {data_dir}",
+            f"a prepared set. A set of the TFDS catalog is prepared with: {command}",
+        )
+    )
 
 
 def _prepared(root: epath.Path) -> list[epath.Path]:
-    """The folders of prepared versions: the root itself, or below it [CONFIG/]VERSION."""
+    """Returns the folders of prepared versions: the root itself, or [CONFIG/]VERSION below it."""
     if (root / _INFO_NAME).exists():
         return [root]
     found = [folder for folder in _folders(root) if _is_version(folder)]
@@ -152,6 +159,6 @@ def _keys(text: str, path: str) -> dict[str, str]:
     for part in filter(None, text.split("&")):
         name, _, value = part.partition("=")
         if name not in ("image", "label") or not value:
-            raise ValueError(f"data.path={path!r}: found {part!r}; allowed after the '?': image=KEY, label=KEY")
+            raise path_error(path, f"which has {part!r} after the '?'", "image=KEY, label=KEY")
         keys[name] = value
     return keys

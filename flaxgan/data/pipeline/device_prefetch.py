@@ -1,4 +1,4 @@
-"""Batches that are on the devices before they are asked for."""
+"""Prefetching of batches to the devices."""
 
 import queue
 import threading
@@ -10,22 +10,26 @@ from typing import Self
 import jax
 import numpy as np
 
+from flaxgan.errors import FieldError
+
+_Item = dict[str, jax.Array] | BaseException
+
 _POLL_SECONDS = 0.1
-_FORGOTTEN_SECONDS = 5.0  # how long leaving Python may wait for a thread that reads
+_FORGOTTEN_SECONDS = 5.0  # Longest wait of Python's exit for a thread that reads.
 
 
 def prefetch(
     iterator: Iterator[dict[str, np.ndarray]], sharding: jax.sharding.NamedSharding, size: int = 2
 ) -> "Prefetcher":
-    """Turns this process's batches into global arrays in a background thread, a few ahead.
+    """Turns this process's batches into global arrays ahead of time, in a background thread.
 
     Args:
       iterator: this process's rows of each global batch, in step with the other processes.
-      sharding: how the leading axis of every array is spread over the devices, P('data').
-      size: how many batches to hold ready, 1 or more.
+      sharding: sharding of the leading axis of every array over the devices, P('data').
+      size: number of batches to hold ready, 1 or more.
 
     Returns:
-      A `Prefetcher`: an iterator over dicts of jax.Array, to be used as a context manager or closed.
+      A `Prefetcher`: an iterator over dicts of jax.Array. Use it as a context manager, or close it.
     """
     return Prefetcher(iterator, sharding, size)
 
@@ -33,24 +37,25 @@ def prefetch(
 class Prefetcher:
     """An iterator over batches on the devices; see `prefetch`.
 
-    An exception of the thread, be it in reading or in placing a batch, is raised by the `next` that would have given
-    that batch.
+    If reading or placing a batch raises an exception, the `next` of that batch raises it.
 
     Attributes:
-      waited_seconds: how long `next` has waited for batches in all.
+      waited_seconds: total time that `next` has waited for batches.
     """
 
-    def __init__(self, iterator: Iterator[dict[str, np.ndarray]], sharding: jax.sharding.NamedSharding, size: int = 2):
+    def __init__(
+        self, iterator: Iterator[dict[str, np.ndarray]], sharding: jax.sharding.NamedSharding, size: int = 2
+    ) -> None:
         if size < 1:
-            raise ValueError(f"size={size}; allowed: 1 or larger")
+            raise FieldError("size", size, "1 or larger")
         self.waited_seconds = 0.0
-        self._ready: queue.Queue = queue.Queue(size)
+        self._ready: queue.Queue[_Item] = queue.Queue(size)
         self._stop = threading.Event()
         self._end: BaseException | None = None
         arguments = (iterator, sharding, self._ready, self._stop)
         self._thread = threading.Thread(target=_fill, args=arguments, name="flaxgan-prefetch", daemon=True)
         self._thread.start()
-        # The thread knows nothing of this object, so that dropping it, or leaving Python, ends the thread as well.
+        # The thread does not refer to this object, so that dropping the object, or leaving Python, ends the thread too.
         weakref.finalize(self, _end_thread, self._thread, self._stop, _FORGOTTEN_SECONDS)
 
     def __iter__(self) -> Self:
@@ -60,22 +65,22 @@ class Prefetcher:
         if self._end is not None:
             raise self._end
         started = time.monotonic()
-        batch, error = self._ready.get()
+        batch = self._ready.get()
         self.waited_seconds += time.monotonic() - started
-        if error is not None:
-            self._end = error
+        if isinstance(batch, BaseException):
+            self._end = batch
             self.close()
-            raise error
+            raise batch
         return batch
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *unused) -> None:
+    def __exit__(self, *unused: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Stops the thread and closes the iterator, if that can be closed; batches held ready are dropped."""
+        """Stops the thread, closes the iterator if it has `close`, and drops the batches that are ready."""
         if self._end is None:
             self._end = RuntimeError("these batches have been closed")
         _end_thread(self._thread, self._stop)
@@ -83,15 +88,20 @@ class Prefetcher:
             self._ready.get_nowait()
 
 
-def _fill(iterator: Iterator, sharding: jax.sharding.NamedSharding, ready: queue.Queue, stop: threading.Event) -> None:
+def _fill(
+    iterator: Iterator[dict[str, np.ndarray]],
+    sharding: jax.sharding.NamedSharding,
+    ready: "queue.Queue[_Item]",
+    stop: threading.Event,
+) -> None:
     try:
         for batch in iterator:
             arrays = {name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()}
-            if not _put((arrays, None), ready, stop):
+            if not _put(arrays, ready, stop):
                 return
-        _put((None, StopIteration()), ready, stop)
+        _put(StopIteration(), ready, stop)
     except BaseException as error:
-        _put((None, error), ready, stop)
+        _put(error, ready, stop)
     finally:
         if hasattr(iterator, "close"):
             iterator.close()
@@ -103,7 +113,7 @@ def _end_thread(thread: threading.Thread, stop: threading.Event, timeout_seconds
         thread.join(timeout_seconds)
 
 
-def _put(item: tuple, ready: queue.Queue, stop: threading.Event) -> bool:
+def _put(item: _Item, ready: "queue.Queue[_Item]", stop: threading.Event) -> bool:
     while not stop.is_set():
         try:
             ready.put(item, timeout=_POLL_SECONDS)

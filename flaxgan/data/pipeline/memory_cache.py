@@ -18,7 +18,7 @@ class CachedImages:
     See `flaxgan.data.source.BatchedImages` for the interface.
     """
 
-    def __init__(self, images: Images, max_images: int):
+    def __init__(self, images: Images, max_images: int) -> None:
         """Caches at most `max_images` images: those that are read first."""
         self._images, self._max_images = images, max_images
         self._cached: dict[int, np.ndarray] = {}

@@ -1,7 +1,7 @@
-"""The endless order in which images are shown: shuffled anew in every epoch, each image flipped or not.
+"""The endless order of the training images, which is reshuffled in every epoch, and the flip of each image.
 
 Both are pure functions of the seed and the position. They use only the raw words of the Philox generator, which NumPy
-promises never to change, so that a run continues in the same order under another version of NumPy.
+guarantees never to change, so that a run continues in the same order with another version of NumPy.
 """
 
 import functools
@@ -9,23 +9,23 @@ import threading
 
 import numpy as np
 
-_WORDS_PER_COUNT = 4  # 64-bit words that Philox gives for each value of its counter
-_FLIP_STREAM = 2**64 - 1  # no epoch has this number
+_WORDS_PER_COUNT = 4  # 64-bit words of Philox for each value of its counter
+_FLIP_STREAM = 2**64 - 1  # No epoch has this number.
 
 _permutation_lock = threading.Lock()
 
 
 def image_indices(num_images: int, seed: int, first: int, count: int) -> np.ndarray:
-    """Which images are shown at positions first, first + 1, ...
+    """Returns the indices of the images at positions first, first + 1, ...
 
     Args:
-      num_images: images in the set, which is the length of an epoch.
+      num_images: number of images in the set, which is the length of an epoch.
       seed: the seed, 0 to 2**64 - 1.
       first: the first position, 0 or larger.
-      count: how many positions.
+      count: number of positions.
 
     Returns:
-      Indices, signed integers [count]. Within an epoch each image occurs once.
+      Signed integers [count]. Within an epoch each image occurs once.
     """
     epochs, places = np.divmod(np.arange(first, first + count), num_images)
     parts = [_permutation(num_images, seed, epoch)[places[epochs == epoch]] for epoch in np.unique(epochs).tolist()]
@@ -33,9 +33,9 @@ def image_indices(num_images: int, seed: int, first: int, count: int) -> np.ndar
 
 
 def flips(seed: int, first: int, count: int) -> np.ndarray:
-    """Whether the images at positions first, first + 1, ... are flipped when mirroring is on, bool [count].
+    """Returns whether the images at positions first, first + 1, ... are flipped with data.mirror, bool [count].
 
-    Each is with probability 1/2, independently of the order.
+    Each image is flipped with probability 1/2, independently of the order.
     """
     skipped = first % _WORDS_PER_COUNT
     random = _philox(seed, _FLIP_STREAM, first // _WORDS_PER_COUNT)
@@ -43,7 +43,7 @@ def flips(seed: int, first: int, count: int) -> np.ndarray:
 
 
 def _permutation(num_images: int, seed: int, epoch: int) -> np.ndarray:
-    with _permutation_lock:  # many threads reach a new epoch at once, and one computes it
+    with _permutation_lock:  # Many threads reach a new epoch at once, and one of them computes it.
         return _cached_permutation(num_images, seed, epoch)
 
 

@@ -26,7 +26,7 @@ LINES = 2
 
 _END_SECONDS = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_ELSE = "data.workers='threads' needs none"
+_ELSE = "config.data.workers='threads' needs no processes"
 
 
 class _Memory:
@@ -36,7 +36,7 @@ class _Memory:
       descriptor: descriptor of the open file behind the memory.
     """
 
-    def __init__(self, descriptor: int):
+    def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._map: mmap.mmap | None = None
         weakref.finalize(self, os.close, descriptor)
@@ -69,7 +69,7 @@ class ProcessImages:
       started: the processes, once they have started.
     """
 
-    def __init__(self, images: Images, num_processes: int):
+    def __init__(self, images: Images, num_processes: int) -> None:
         """Decodes `images` with `num_processes` processes; each decodes one batch at a time."""
         self._images, self._num_processes = images, num_processes
         self.started: list[subprocess.Popen[bytes]] = []
@@ -236,8 +236,6 @@ def _ended(process: subprocess.Popen[bytes]) -> str:
     except subprocess.TimeoutExpired:
         return f"a process that decodes images does not answer; {_ELSE}"
     if code >= 0:
-        return (
-            f"a process that decodes images has ended with exit code {code}; what it has printed may say why. {_ELSE}"
-        )
-    why = "; the host's memory may be full" if code == -signal.SIGKILL else ""
+        return f"a process that decodes images has ended with exit code {code}; its output may show the reason. {_ELSE}"
+    why = "; the memory of the host may be full" if code == -signal.SIGKILL else ""
     return f"a process that decodes images was killed by {signal.Signals(-code).name}{why}. {_ELSE}"

@@ -1,1 +1,1 @@
-"""One module per kind of data, each with `open(path, request: ImageSpec) -> Source`."""
+"""One module for each kind of data. Each defines `open(path, request: ImageSpec) -> Source`."""

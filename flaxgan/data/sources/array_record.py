@@ -1,8 +1,8 @@
-"""A folder that `flaxgan dataset --format array_record` wrote: image files as records, with random access.
+"""Folders that `flaxgan dataset --format array_record` wrote: image files as records with random access.
 
     manifest.json               see `flaxgan.data.formats.manifest.Manifest`
     labels.npy                  classes, int32 [M], or vectors, float32 [M, K]; absent without labels
-    images-00000.array_record   and so on, in the manifest's order: one record for each image
+    images-00000.array_record   and so on, in the order of the manifest: one record for each image
 
 Each record is a msgpack map with "name" (text), "label" (a number, a list of numbers or nil) and "image" (the bytes of
 a PNG, JPEG or WebP file). Besides local folders, gs:// addresses are read.
@@ -22,14 +22,16 @@ from flaxgan.data.formats.manifest import Manifest
 from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source
 
-LAYOUT = "data.source='array_record' reads a folder that `flaxgan dataset SRC DEST --format array_record` has written"
+LAYOUT = (
+    "a folder that `flaxgan dataset SRC DEST --format array_record` has written (config.data.source='array_record')"
+)
 LABELS_NAME = "labels.npy"
 
 
 def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
     """Opens an array_record set; see `flaxgan.data.open_source`.
 
-    Number and size of its files, and their records, must be as its manifest says.
+    The number of records and the sizes of its files must be those of its manifest.
     """
     field_checks.check_image_channels(request.channels)
     root = existing_set(path)
@@ -38,10 +40,10 @@ def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
 
 
 def read_manifest(root: epath.Path) -> Manifest:
-    """The manifest of a set.
+    """Reads the manifest of a set.
 
     Raises:
-      ValueError: if it cannot be read.
+      ValueError: if the manifest cannot be read.
     """
     path = root / manifest.FILE_NAME
     return manifest.from_json(storage.read_all(os.fspath(path)), os.fspath(path))
@@ -50,7 +52,7 @@ def read_manifest(root: epath.Path) -> Manifest:
 class RecordFiles:
     """The images of an array_record set; see `flaxgan.data.formats.image_files.Files`."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         root = epath.Path(path)
         self.path = path
         self.num_ignored = 0
@@ -64,26 +66,29 @@ class RecordFiles:
         self.names = tuple(f"record {index}" for index in range(self.manifest.count))
 
     def __reduce__(self) -> tuple:
-        # Open files do not travel between processes: they are opened again there.
+        # Open files do not travel between processes: another process opens them again.
         return RecordFiles, (self.path,)
 
     def read(self, index: int) -> bytes:
+        """Reads a whole image file."""
         return self.record(index).image
 
     def head(self, index: int) -> bytes:
+        """Reads a whole image file: records are not read in parts."""
         return self.read(index)
 
     def where(self, index: int) -> str:
+        """Returns the name of an image in messages."""
         file, place = self._place(index)
         return f"{file.path}: record {place}"
 
     def record(self, index: int) -> records.Record:
-        """An image with its name and its label."""
+        """Reads an image with its name and its label."""
         file, place = self._place(index)
         return records.from_bytes(file.read(place), f"{file.path}: record {place}")
 
     def labels(self) -> labels.Labels | None:
-        """The labels of all images, where the set has labels."""
+        """Reads the labels of all images; None if the set has no labels."""
         return None if self.manifest.labels == "none" else _labels(epath.Path(self.path), self.manifest)
 
     def _place(self, index: int) -> tuple[records.RecordFile, int]:
@@ -93,15 +98,15 @@ class RecordFiles:
 
 
 def existing_set(path: str | os.PathLike[str]) -> epath.Path:
-    """The field data.path as the folder of a set, local or not.
+    """Returns config.data.path as the folder of a set, on this machine or in a bucket.
 
     Raises:
-      ValueError: if there is something else.
-      FileNotFoundError: if there is nothing.
+      FieldError: if the path is not such a folder.
+      FileNotFoundError: if there is nothing at the path.
     """
     root = epath.Path(field_checks.existing_path(path, LAYOUT))
     if not (root / manifest.FILE_NAME).exists():
-        raise ValueError(f"data.path={os.fspath(path)!r} holds no {manifest.FILE_NAME}. {LAYOUT}")
+        raise field_checks.path_error(path, f"which has no {manifest.FILE_NAME}", LAYOUT)
     return root
 
 
@@ -109,7 +114,7 @@ def _open_shard(root: epath.Path, shard: manifest.Shard) -> records.RecordFile:
     path = root / shard.name
     try:
         num_bytes = path.stat().length
-    except Exception as error:  # clients of buckets raise anything
+    except Exception as error:  # Clients of buckets raise anything.
         raise ValueError(f"{path}: the file is missing or cannot be read; {manifest.FILE_NAME} lists it") from error
     if num_bytes != shard.num_bytes:
         raise ValueError(
@@ -127,7 +132,7 @@ def _labels(root: epath.Path, found: Manifest) -> labels.Labels:
     data = storage.read_all(os.fspath(path))
     try:
         values = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # damaged bytes raise anything, MemoryError too
+    except Exception as error:  # Damaged bytes raise anything, including MemoryError.
         raise ValueError(f"{path}: the labels cannot be read ({error})") from error
     count, width = found.count, len(found.class_names)
     dtype, shape = (np.int32, (count,)) if found.labels == "classes" else (np.float32, (count, width))
@@ -137,5 +142,5 @@ def _labels(root: epath.Path, found: Manifest) -> labels.Labels:
     if found.labels == "classes" and not (values.min() >= 0 and values.max() < width):
         raise ValueError(f"{path}: holds classes {values.min()} to {values.max()}; allowed: 0 to {width - 1}")
     if not np.isfinite(values).all():
-        raise ValueError(f"{path}: holds numbers that are not finite")
+        raise ValueError(f"{path}: holds non-finite numbers")
     return labels.Labels(values, found.class_names)

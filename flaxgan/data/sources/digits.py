@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that ship inside scikit-learn, 10 classes: images to learn from without a download."""
+"""The 1,797 handwritten digits inside scikit-learn, in 10 classes: images for training without a download."""
 
 import os
 
@@ -8,11 +8,12 @@ from PIL import Image
 from flaxgan.data import field_checks
 from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source, describe
+from flaxgan.errors import FieldError
 
 DEFAULT_RESOLUTION_PX = 16
 NUM_CLASSES = 10
 
-_MAX_INK = 16  # the set's own range is 0 to 16
+_MAX_INK = 16  # Values of the set range from 0 to 16.
 
 
 def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
@@ -20,22 +21,23 @@ def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
 
     Args:
       path: must be empty.
-      request: of resolution R or HxW, to which the 8x8 originals are resized with a bicubic filter (None is 16); with 1
-        channel or None; of 10 classes or None, or 0 to ignore labels. Label vectors are one-hot. There is nothing to
-        crop, and no other filter.
+      request: resolution R or HxW, to which the 8x8 originals are resized with a bicubic filter (None is 16); 1 channel
+        or None; 10 classes or None, or 0 to ignore labels. Label vectors are one-hot. A crop or a filter is not
+        allowed.
 
     Returns:
-      The source: white ink on black.
+      The source, with white ink on black.
     """
     field_checks.check_no_path(path, "digits")
     field_checks.check_not_transformed(request.crop, request.resize, "digits")
     height, width = request.size or (DEFAULT_RESOLUTION_PX, DEFAULT_RESOLUTION_PX)
     if request.channels not in (None, 1):
-        raise ValueError(f"data.channels={request.channels!r}; allowed for data.source='digits': 1 (grey), or None")
+        raise FieldError("config.data.channels", request.channels, "1 (grey) or None with config.data.source='digits'")
     if request.num_classes not in (None, 0, NUM_CLASSES):
-        raise ValueError(f"data.num_classes={request.num_classes!r}; allowed for data.source='digits': 10, 0 or None")
+        allowed = "10, 0 or None with config.data.source='digits'"
+        raise FieldError("config.data.num_classes", request.num_classes, allowed)
 
-    from sklearn.datasets import load_digits  # slow to import, and only this source needs it
+    from sklearn.datasets import load_digits  # Slow to import, and only this source needs it.
 
     digits = load_digits()
     images = np.stack([_resized(image, height, width) for image in digits.images])
@@ -55,7 +57,7 @@ def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
 
 
 def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    # In float, so that the filter sees all 17 levels and is rounded once.
+    # The filter runs in float, so that it sees all 17 levels and rounds once.
     ink = Image.fromarray(image.astype(np.float32) * (255 / _MAX_INK))
     resized = np.asarray(ink.resize((width, height), Image.Resampling.BICUBIC))
     return np.clip(np.rint(resized), 0, 255).astype(np.uint8)[:, :, np.newaxis]

@@ -1,4 +1,4 @@
-"""Random images computed from their index, of any shape and class count: for benchmarks and dry runs."""
+"""Random images that are computed from their index, of any shape and any number of classes: for benchmarks."""
 
 import dataclasses
 import os
@@ -8,6 +8,7 @@ import numpy as np
 from flaxgan.data import field_checks
 from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source, describe
+from flaxgan.errors import FieldError
 
 NUM_IMAGES = 10_000
 DEFAULT_CHANNELS = 3
@@ -18,20 +19,22 @@ def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
 
     Args:
       path: must be empty.
-      request: of a resolution, which must be set; of any positive number of channels (None is 3) and of any number of
-        classes (None is 0): image i has label i modulo their number, or as a vector the bits of i. There is nothing to
-        crop or to resize.
+      request: a resolution, which must be set; any positive number of channels (None is 3); any number of classes (None
+        is 0). Image i has label i modulo the number of classes, or as a vector the bits of i. A crop or a filter is
+        not allowed.
 
     Returns:
-      The source: 10,000 images of uniform noise.
+      The source, with 10,000 images of uniform noise.
     """
     field_checks.check_no_path(path, "synthetic")
     field_checks.check_not_transformed(request.crop, request.resize, "synthetic")
     size, channels = request.size, request.channels
     if size is None:
-        raise ValueError("data.resolution=None; allowed for data.source='synthetic': a number of pixels or a pair")
+        allowed = "a number of pixels or (height, width) with config.data.source='synthetic'"
+        raise FieldError("config.data.resolution", None, allowed)
     if channels is not None and not (isinstance(channels, int) and channels > 0):
-        raise ValueError(f"data.channels={channels!r}; allowed for data.source='synthetic': a positive number or None")
+        allowed = "a positive number or None with config.data.source='synthetic'"
+        raise FieldError("config.data.channels", channels, allowed)
     image_shape = (*size, channels or DEFAULT_CHANNELS)
     count = request.num_classes or 0
     return Source(
@@ -53,7 +56,7 @@ def _labels(count: int, kind: str) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class NoiseImages:
-    """Uniform noise, uint8 [H, W, C], a pure function of the index."""
+    """Images of uniform noise, each uint8 [H, W, C], a pure function of the index."""
 
     image_shape: tuple[int, int, int]
 

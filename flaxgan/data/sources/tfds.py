@@ -1,9 +1,10 @@
-"""A set that TFDS has prepared as array_record files, read without TensorFlow.
+"""Sets that TFDS has prepared as array_record files, read without TensorFlow.
 
-data.path names it: NAME[/CONFIG][:VERSION][:SPLIT][?image=KEY&label=KEY], such as "cifar10" or
-"celeb_a:train[:90%]?label=attributes"; a folder, such as "/data/tfds/cifar10:test", reads it there. Labels are a class,
-a whole number, a list of numbers, or named numbers such as CelebA's attributes; the last two are vectors. To know all
-labels, every record is read once; they are then kept in $XDG_CACHE_HOME/flaxgan (~/.cache/flaxgan).
+data.path names the set: NAME[/CONFIG][:VERSION][:SPLIT][?image=KEY&label=KEY], such as "cifar10" or
+"celeb_a:train[:90%]?label=attributes"; a folder instead of NAME, such as "/data/tfds/cifar10:test", is read directly.
+Labels are a class, an integer, a list of numbers, or named numbers such as the attributes of CelebA; the last two are
+vectors. The first use of a set reads every record once to collect the labels, which are then cached in
+$XDG_CACHE_HOME/flaxgan (~/.cache/flaxgan).
 """
 
 import os
@@ -17,6 +18,7 @@ from flaxgan.data.errors import ImageError
 from flaxgan.data.formats import image_files, labels, records, tfds_labels, tfds_layout
 from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source
+from flaxgan.errors import FieldError
 
 _FORMAT = "array_record"
 
@@ -25,12 +27,13 @@ def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
     """Opens a prepared TFDS set; see `flaxgan.data.open_source`.
 
     Raises:
-      FileNotFoundError: if it is not prepared, with the command that prepares it.
-      ValueError: if it is prepared in another form than array_record, or has no such split or feature.
+      FileNotFoundError: if the set is not prepared; the message has the command that prepares it.
+      FieldError: if the syntax of the path is wrong.
+      ValueError: if the set is prepared in another format than array_record, or has no such split or feature.
     """
     field_checks.check_image_channels(request.channels)
     if not path:
-        raise ValueError(f"data.path is empty. {tfds_layout.SYNTAX}")
+        raise FieldError("config.data.path", "", tfds_layout.SYNTAX)
     found = TfdsFiles(os.fspath(path))
     return image_files.open_files(found, None if request.num_classes == 0 else found.labels(), request)
 
@@ -38,7 +41,7 @@ def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
 class TfdsFiles:
     """The images of a prepared TFDS set; see `flaxgan.data.formats.image_files.Files`."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         self._argument = path
         self._place = tfds_layout.parse(path)
         self._folder = tfds_layout.locate(self._place)
@@ -49,42 +52,45 @@ class TfdsFiles:
         self.num_ignored = 0
 
     def __reduce__(self) -> tuple:
-        # Open files do not travel between processes: they are opened again there.
+        # Open files do not travel between processes: another process opens them again.
         return TfdsFiles, (self._argument,)
 
     def read(self, index: int) -> bytes:
+        """Reads a whole image file."""
         where = self.where(index)
         try:
             image = self._examples[index][self._image]
         except RuntimeError as error:
             raise records.read_error(where, error) from error
-        except Exception as error:  # a damaged record raises anything
+        except Exception as error:  # A damaged record raises anything.
             raise ImageError(f"{where}: the record cannot be read; it may be damaged ({error})") from error
         return image
 
     def head(self, index: int) -> bytes:
+        """Reads a whole image file: records are not read in parts."""
         return self.read(index)
 
     def where(self, index: int) -> str:
+        """Returns the name of an image in messages."""
         return f"{self.path}: {self.names[index]}"
 
     def labels(self) -> labels.Labels | None:
-        """The labels of all records, where the set has labels."""
+        """Collects the labels of all records; None if the set has no labels."""
         key = tfds_labels.label_key(self._features, self._place.label, self.path)
         if key is None:
             return None
-        identity = f"{_identity(self._folder)}\n{self._place.split}"
-        return tfds_labels.collect(self._examples, key, self._features[key], identity=identity, where=self.path)
+        cache_key = f"{_file_stats(self._folder)}\n{self._place.split}"
+        return tfds_labels.collect(self._examples, key, self._features[key], cache_key=cache_key, where=self.path)
 
 
 def _open(folder: epath.Path, split: str, where: str) -> tuple[Mapping[str, Any], Any]:
-    """The features of a set by name, and a split's examples, whose images are bytes."""
-    import tensorflow_datasets as tfds  # slow to import, and only this source needs it
+    """Opens a set; returns its features by name and the examples of a split, whose images are bytes."""
+    import tensorflow_datasets as tfds  # Slow to import, and only this source needs it.
 
     try:
         builder = tfds.builder_from_directory(os.fspath(folder))
         found = sorted(form.value for form in builder.info.available_file_formats())
-    except Exception as error:  # damaged files raise anything
+    except Exception as error:  # Damaged files raise anything.
         raise ValueError(f"{where}: the set's description cannot be read ({error})") from error
     if _FORMAT not in found:
         raise ValueError(
@@ -96,7 +102,7 @@ def _open(folder: epath.Path, split: str, where: str) -> tuple[Mapping[str, Any]
     try:
         examples = builder.as_data_source(split, decoders=kept, file_format=_FORMAT)
         num_examples = len(examples)
-    except Exception as error:  # a malformed split raises anything
+    except Exception as error:  # A malformed split raises anything.
         raise ValueError(f"{where}: no such split ({error}); allowed: {', '.join(builder.info.splits)}") from error
     if not num_examples:
         raise ValueError(f"{where}: the split is empty")
@@ -124,7 +130,7 @@ def _image_key(features: Mapping[str, Any], wanted: str | None, where: str) -> s
     return wanted or images[0]
 
 
-def _identity(folder: epath.Path) -> str:
-    """What tells this set's files from those of any other, or of the same set prepared anew."""
+def _file_stats(folder: epath.Path) -> str:
+    """Returns text that identifies the files of a set: it differs for another set, or if the set is prepared again."""
     stats = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
     return "\n".join([os.fspath(folder), *(f"{name} {stat.length} {stat.mtime}" for name, stat in stats)])

@@ -1,7 +1,7 @@
-"""A ZIP archive of PNG, JPEG or WebP images, stored or deflated, with an optional dataset.json (the StyleGAN format).
+"""ZIP archives of PNG, JPEG or WebP images, stored or deflated, with an optional dataset.json (the StyleGAN format).
 
-The list of files is read once. Every read then is of the bytes at an offset (`flaxgan.data.formats.storage`), which
-shares no seek position, so any number of threads read at once without a lock.
+The directory of the archive is read once. Afterwards every read is positioned (`flaxgan.data.formats.storage`) and
+shares no seek position, so any number of threads may read at once without a lock.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from flaxgan.data.image_spec import ImageSpec
 from flaxgan.data.source import Source
 
 LAYOUT = (
-    "data.source='zip' reads a ZIP archive (stored or deflated) of PNG, JPEG or WebP images that all have one size, "
+    "a ZIP archive (stored or deflated) of PNG, JPEG or WebP images (config.data.source='zip'), "
     'with an optional dataset.json at its top: {"labels": [["name.png", 0], ...]}'
 )
 
@@ -29,15 +29,15 @@ _HEAD_BYTES = 1 << 16
 _MAX_FILE_BYTES = 1 << 28
 _HEADER_ROOM_BYTES = 1 << 9
 _ENCRYPTED_FLAG = 0x1
-_LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of the name and of the extra field
+_LOCAL_HEADER = struct.Struct("<4s22xHH")  # Signature, then lengths of the name and the extra field.
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 
 
 def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
     """Opens a ZIP archive of images; see `flaxgan.data.open_source`.
 
-    Folders inside the archive are no classes: labels come from dataset.json alone, as in the StyleGAN format. Hidden
-    files and files that are no images are ignored.
+    Folders inside the archive are not classes: labels come only from dataset.json, as in the StyleGAN format. Hidden
+    files and files that are not images are ignored.
     """
     field_checks.check_image_channels(request.channels)
     archive = open_archive(path)
@@ -49,26 +49,27 @@ def open(path: str | os.PathLike[str], request: ImageSpec) -> Source:
 
 
 def open_archive(path: str | os.PathLike[str]) -> "ZipFiles":
-    """The files of an archive, at least one of which is an image.
+    """Opens an archive with at least one image.
 
     Raises:
-      ValueError: if it is no such archive.
+      FieldError: if the path is not such an archive.
+      ValueError: if a file of the archive is not allowed.
       FileNotFoundError: if there is nothing at the path.
     """
     absolute = field_checks.existing_path(path, LAYOUT)
     if absolute.is_dir():
-        raise ValueError(f"data.path={os.fspath(path)!r} is a folder (data.source='folder' reads those). {LAYOUT}")
+        raise field_checks.path_error(path, "a folder (config.data.source='folder' reads folders)", LAYOUT)
     if not absolute.is_file():
-        raise ValueError(f"data.path={os.fspath(path)!r} is no file. {LAYOUT}")
+        raise field_checks.path_error(path, "which is not a file", LAYOUT)
     archive = ZipFiles(str(absolute))
     if not archive.names:
         found = image_files.ignored(archive.num_ignored) if archive.num_ignored else "it is empty"
-        raise ValueError(f"data.path={os.fspath(path)!r} has no images ({found}). {LAYOUT}")
+        raise field_checks.path_error(path, f"which has no images ({found})", LAYOUT)
     return archive
 
 
 class Entry(NamedTuple):
-    """Where one file lies in an archive."""
+    """Position and size of one file in an archive."""
 
     name: str
     header_offset: int
@@ -81,7 +82,7 @@ class Entry(NamedTuple):
 class ZipFiles:
     """The image files of a ZIP archive; see `flaxgan.data.formats.image_files.Files`."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         self._file = storage.open_file(path)
         entries = _entries(path, self._file.size)
         self.path = path
@@ -89,34 +90,39 @@ class ZipFiles:
         self._entries = entries
 
     def __reduce__(self) -> tuple:
-        # An open file does not travel between processes: the archive is opened again there.
+        # An open file does not travel between processes: another process opens the archive again.
         return ZipFiles, (self.path,)
 
     def read(self, index: int) -> bytes:
+        """Reads a whole image file."""
         return self._read(self._entries[self.names[index]])
 
     def head(self, index: int) -> bytes:
+        """Reads the start of an image file."""
         return self._read(self._entries[self.names[index]], _HEAD_BYTES)
 
     def where(self, index: int) -> str:
+        """Returns the name of an image in messages."""
         return shown(f"{self.path}: {self.names[index]}")
 
     def read_labels(self) -> bytes | None:
-        """The bytes of dataset.json, or None where there is none."""
+        """Reads the bytes of dataset.json; None if there is no such file."""
         labels.check_place(list(self._entries), self.path)
         entry = self._entries.get(labels.FILE_NAME)
         return None if entry is None else self._read(entry)
 
     def manifest(self) -> manifest.Manifest | None:
-        """What `flaxgan dataset` has written about the archive, where it has made it."""
+        """Reads the manifest of an archive that `flaxgan dataset` has made; None if there is none."""
         entry = self._entries.get(manifest.FILE_NAME)
-        data = b"" if entry is None else self._read(entry)
+        if entry is None:
+            return None
+        data = self._read(entry)
         return manifest.from_json(data, f"{self.path}: {entry.name}") if manifest.is_manifest(data) else None
 
     def _read(self, entry: Entry, limit_bytes: int | None = None) -> bytes:
         where = shown(f"{self.path}: {entry.name}")
         wanted = min(entry.compressed_bytes, limit_bytes or entry.compressed_bytes)
-        # Header and data in one read, which counts in a bucket; how long the header is stands in it.
+        # One read for header and data, because each request to a bucket is slow; the header holds its own length.
         room = min(_HEADER_ROOM_BYTES + wanted, self._file.size - entry.header_offset)
         start = self._file.read_at(entry.header_offset, max(room, _LOCAL_HEADER.size), where)
         signature, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(start)
@@ -134,7 +140,7 @@ class ZipFiles:
 
 
 def _entries(path: str, archive_bytes: int) -> dict[str, Entry]:
-    """All files of an archive that are not hidden, by name."""
+    """Returns all files of an archive that are not hidden, by name."""
     entries = {}
     for info in _directory(path):
         where = f"{path}: {info.filename!r}"
@@ -167,9 +173,9 @@ def _directory(path: str) -> list[zipfile.ZipInfo]:
     try:
         with epath.Path(path).open("rb") as file, zipfile.ZipFile(file) as archive:
             return archive.infolist()
-    except Exception as error:  # a damaged directory raises anything
-        problem = "is a damaged ZIP archive, perhaps cut short" if is_archive else "is not a ZIP archive"
-        raise ValueError(f"data.path={path!r} {problem} ({error}). {LAYOUT}") from error
+    except Exception as error:  # A damaged directory raises anything.
+        problem = "a damaged ZIP archive, perhaps cut short" if is_archive else "which is not a ZIP archive"
+        raise field_checks.path_error(path, f"{problem} ({error})", LAYOUT) from error
 
 
 def _check_readable(info: zipfile.ZipInfo, archive_bytes: int, where: str) -> None:
@@ -185,7 +191,7 @@ def _check_readable(info: zipfile.ZipInfo, archive_bytes: int, where: str) -> No
 
 
 def _inflated(data: bytes, max_bytes: int, where: str) -> bytes:
-    # The bound keeps a file that lies about its size from filling the memory.
+    # The bound prevents a file with a wrong size from filling the memory.
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes) if max_bytes else b""
     except zlib.error as error:
@@ -199,7 +205,7 @@ def _check_manifest(archive: ZipFiles, found: manifest.Manifest) -> None:
     try:
         shape = image_files.header_shape(archive, 0)
     except ImageError:
-        return  # Whether that stops anything is for data.on_error to say.
+        return  # data.on_error decides what follows.
     if shape != found.shape:
         raise ValueError(f"{where} says images of {found.shape}, but {archive.names[0]} is {shape}")
 

@@ -108,7 +108,7 @@ def _check(config: Config, folder: run_folder.RunFolder, resume: int | None) -> 
     rule = retention.of_config(config, setup.stages)
     if not steps:
         disk_space.check(folder.root, compilation.abstract_state(setup, mesh), rule)
-    found = fingerprint.identity(source)
+    found = fingerprint.dataset_fingerprint(source)
     run_folder.check(folder, config, found)
     if measured := run_folder.measured_names(folder):
         rule.check_measured(measured)

@@ -95,7 +95,7 @@ def test_label_vectors_are_kept(tmp_path, form, write_folder):
     found = reopened(tmp_path / "set", labels="vectors")
     np.testing.assert_array_equal(found.labels, vectors)
     assert found.labels.dtype == np.float32
-    with pytest.raises(ValueError, match=r"data\.labels='classes'"):
+    with pytest.raises(ValueError, match=r"config\.data\.labels: found 'classes', allowed: 'vectors'"):
         reopened(tmp_path / "set")
 
 
@@ -301,10 +301,10 @@ def test_nothing_but_damaged_images_is_refused(tmp_path, form, noise):
 def test_work_of_another_plan_is_refused_by_field_unless_it_is_dropped(tmp_path, form, noise):
     with pytest.raises(KeyboardInterrupt):
         convert(noise, tmp_path / "set", form, progress=interrupted_after(50))
-    with pytest.raises(ValueError, match=r"set\.partial: was begun with resize 'none', and this command has 'box'"):
+    with pytest.raises(ValueError, match=r"set\.partial: was started with resize 'none', and this command has 'box'"):
         convert(noise, tmp_path / "set", form, changes={"resize": "box"})
     other = dataclasses.replace(noise, labels=None, num_classes=0, class_names=())
-    with pytest.raises(ValueError, match=r"set\.partial: was begun with other files or labels"):
+    with pytest.raises(ValueError, match=r"set\.partial: was started with other files or labels"):
         convert(other, tmp_path / "set", form)
     made = convert(other, tmp_path / "set", form, restart=True)
     assert made.labels == "none" and reopened(tmp_path / "set").labels is None
@@ -349,7 +349,7 @@ def test_full_disk_is_said_and_can_be_gone_on_from(tmp_path, form, noise, monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(writer, "commit", full)
-        with pytest.raises(OSError, match="set: the disk is full; with more space, the same command goes on"):
+        with pytest.raises(OSError, match="set: the disk is full; with more space, the same command resumes"):
             convert(noise, tmp_path / "set", form)
     convert(noise, tmp_path / "set", form)
     assert content(tmp_path / "set") == content(tmp_path / "whole")

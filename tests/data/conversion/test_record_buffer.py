@@ -1,13 +1,13 @@
 import pytest
 
-from flaxgan.data.conversion.record_buffer import Spool
+from flaxgan.data.conversion.record_buffer import RecordBuffer
 
 RECORDS = [b"first", b"", b"\xff" * 100, b"last"]
 
 
 @pytest.fixture
 def path(tmp_path):
-    spool = Spool(tmp_path / "spool")
+    spool = RecordBuffer(tmp_path / "spool")
     for data in RECORDS:
         spool.add(data)
     spool.commit()
@@ -16,7 +16,7 @@ def path(tmp_path):
 
 
 def test_records_are_had_again_and_added_to(path):
-    spool = Spool(path, 4)
+    spool = RecordBuffer(path, 4)
     assert list(spool.records()) == RECORDS
     spool.add(b"more")
     assert list(spool.records()) == [*RECORDS, b"more"]
@@ -27,7 +27,7 @@ def test_records_are_had_again_and_added_to(path):
 def test_what_does_not_count_is_cut_off(path):
     path.write_bytes(path.read_bytes() + b"\x99 half a record")
     for count in (4, 2, 0):
-        spool = Spool(path, count)
+        spool = RecordBuffer(path, count)
         assert list(spool.records()) == RECORDS[:count]
         spool.add(b"more")
         assert list(spool.records()) == [*RECORDS[:count], b"more"]
@@ -39,7 +39,7 @@ def test_file_that_is_too_short_is_refused(path):
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match="spool: is shorter than it was"):
-            Spool(path, 4)
+            RecordBuffer(path, 4)
     path.write_bytes(b"\xff" * 50)
     with pytest.raises(ValueError, match="spool: is shorter than it was"):
-        Spool(path, 2)
+        RecordBuffer(path, 2)

@@ -145,7 +145,8 @@ def test_damaged_note_of_a_camera_is_ignored():
 
 
 def test_wrong_size_names_file_field_found_and_allowed():
-    with pytest.raises(decode.ImageError, match=r"a/b\.png: .*4x6 pixels .*allowed: 8x6 \(data\.resolution.*resize"):
+    message = r"a/b\.png: .*4x6 pixels .*allowed: 8x6 \(config\.data\.resolution.*resize"
+    with pytest.raises(decode.ImageError, match=message):
         decode.decode(saved(random_image("RGB")), "a/b.png", Transform((8, 6)))
 
 

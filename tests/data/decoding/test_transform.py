@@ -131,11 +131,17 @@ def test_shape_says_what_apply_gives_and_a_picture_gives_the_same(transform, cha
 @pytest.mark.parametrize(
     "fields, problem",
     [
-        ({"channels": 2}, r"channels=2; allowed: 1, 3, 4 or None"),
-        ({"size": (4, 4), "crop": "centre"}, r"data\.crop='centre'; allowed: none, center"),
-        ({"size": (4, 4), "resize": "bicubic"}, r"data\.resize='bicubic'; allowed: none, lanczos, box"),
-        ({"crop": "center"}, r"data\.crop='center', but data\.resolution is unset"),
-        ({"resize": "box"}, r"data\.resize='box', but data\.resolution is unset"),
+        ({"channels": 2}, r"channels: found 2, allowed: 1, 3, 4 or None"),
+        ({"size": (4, 4), "crop": "centre"}, r"config\.data\.crop: found 'centre', allowed: none, center"),
+        ({"size": (4, 4), "resize": "bicubic"}, r"config\.data\.resize: found 'bicubic', allowed: none, lanczos, box"),
+        (
+            {"crop": "center"},
+            r"config\.data\.crop: found 'center', allowed: 'none', because config\.data\.resolution is unset",
+        ),
+        (
+            {"resize": "box"},
+            r"config\.data\.resize: found 'box', allowed: 'none', because config\.data\.resolution is unset",
+        ),
     ],
 )
 def test_impossible_transform(fields, problem):

@@ -69,12 +69,15 @@ def test_upper_case_suffix_is_an_image(opened, make_images):
 
 @pytest.mark.parametrize("contents, found", [({}, "it is empty"), ({"a.txt": b"x", "b.gif": b"x"}, "2 other files")])
 def test_no_images(opened, contents, found):
-    with pytest.raises(ValueError, match=rf"data\.path='.*set\.\w+' has no images \({found}\)\. data\.source="):
+    with pytest.raises(
+        ValueError,
+        match=rf"config\.data\.path: found '.*set\.\w+', which has no images \({found}\), allowed: a .*data\.source=",
+    ):
         opened(contents)
 
 
 def test_size_that_is_not_the_one_asked_for(opened, make_images):
-    with pytest.raises(ValueError, match=r"0\.png: .*8x12 pixels.*allowed: 8x8 \(data\.resolution"):
+    with pytest.raises(ValueError, match=r"0\.png: .*8x12 pixels.*allowed: 8x8 \(config\.data\.resolution"):
         opened(make_images(2, width=12)[0], resolution=8)
 
 
@@ -218,7 +221,9 @@ def test_label_problems_name_file_and_field(opened, make_images):
     contents, _ = make_images(2)
     with pytest.raises(ValueError, match=r"dataset\.json: .*'1\.png' has label 5; allowed: .*data\.num_classes"):
         opened(contents, [["0.png", 0], ["1.png", 5]], num_classes=3)
-    with pytest.raises(ValueError, match=r"data\.num_classes=4, but .*set\.\w+ has 3 classes"):
+    with pytest.raises(
+        ValueError, match=r"config\.data\.num_classes: found 4, allowed: 3, because .*set\.\w+ has 3 classes"
+    ):
         opened(contents, [["0.png", 0], ["1.png", 2]], num_classes=4)
     with pytest.raises(ValueError, match=r"dataset\.json: 1 of 2 images have no label, such as '1\.png'"):
         opened(contents, [["0.png", 0]])
@@ -227,7 +232,9 @@ def test_label_problems_name_file_and_field(opened, make_images):
 
 
 def test_classes_asked_of_images_without_labels(opened, make_images):
-    with pytest.raises(ValueError, match=r"data\.num_classes=10, but .*set\.\w+ has no labels"):
+    with pytest.raises(
+        ValueError, match=r"config\.data\.num_classes: found 10, allowed: 0, because .*set\.\w+ has no labels"
+    ):
         opened(make_images(2)[0], num_classes=10)
 
 

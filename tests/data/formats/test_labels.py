@@ -56,7 +56,7 @@ def test_null_says_that_there_are_no_labels():
         (pairs(0, 10**12, 2), "'a/1.png' has label 1000000000000; allowed: integers 0 to 999999"),
         (
             pairs(0, [0.1, 0.9], 2),
-            r"'a/1.png' has a vector as label \(\[0.1, 0.9\]\); allowed with data.labels='cl",
+            r"config.data.labels: found 'classes', allowed: 'vectors', .*'a/1.png' has a vector .*\[0.1, 0.9\]\)",
         ),
     ],
 )
@@ -68,7 +68,7 @@ def test_unusable_file_is_named_with_the_problem(content, problem):
 
 def test_label_beyond_num_classes_is_named():
     with pytest.raises(
-        ValueError, match=r"dataset\.json: .*'a/1\.png' has label 7; allowed: integers 0 to 4 \(data\.num_c"
+        ValueError, match=r"dataset\.json: .*'a/1\.png' has label 7; allowed: integers 0 to 4 \(config\.data\.num_c"
     ):
         parse(pairs(0, 7, 2), num_classes=5)
 
@@ -110,9 +110,13 @@ def test_num_classes_must_agree():
     for allowed in (None, 2):
         labels.check(found, ImageSpec(num_classes=allowed), "set")
     labels.check(None, ImageSpec(num_classes=0), "set")
-    with pytest.raises(ValueError, match=r"data\.num_classes=3, but set has 2 classes; allowed: 2, or 0"):
+    with pytest.raises(
+        ValueError, match=r"config\.data\.num_classes: found 3, allowed: 2, because set has 2 classes, or 0"
+    ):
         labels.check(found, ImageSpec(num_classes=3), "set")
-    with pytest.raises(ValueError, match=r"data\.num_classes=3, but set has no labels; allowed: 0, or add labels"):
+    with pytest.raises(
+        ValueError, match=r"config\.data\.num_classes: found 3, allowed: 0, because set has no labels; or add labels"
+    ):
         labels.check(None, ImageSpec(num_classes=3), "set")
 
 
@@ -121,9 +125,13 @@ def test_vectors_follow_the_names():
     assert found.values.dtype == np.float32 and found.class_names == ("0", "1")
     np.testing.assert_array_equal(found.values, np.array([[1e-3, 1], [0.5, -2], [0, 1]], np.float32))
     labels.check(found, ImageSpec(num_classes=2, labels="vectors"), "set")
-    with pytest.raises(ValueError, match=r"data\.num_classes=3, but set has labels of 2 numbers; allowed: 2, or 0"):
+    with pytest.raises(
+        ValueError, match=r"data\.num_classes: found 3, allowed: 2, because set has labels of 2 numbers, or 0"
+    ):
         labels.check(found, ImageSpec(num_classes=3, labels="vectors"), "set")
-    with pytest.raises(ValueError, match=r"data\.labels='classes', but set has vectors; allowed: 'vectors'"):
+    with pytest.raises(
+        ValueError, match=r"config\.data\.labels: found 'classes', allowed: 'vectors', because set has vectors"
+    ):
         labels.check(found, ImageSpec(num_classes=2), "set")
 
 
@@ -142,5 +150,7 @@ def test_vectors_have_one_length():
 
 
 def test_classes_of_folders_are_no_vectors():
-    with pytest.raises(ValueError, match=r"data\.labels='vectors', but set has classes; allowed: 'classes'"):
+    with pytest.raises(
+        ValueError, match=r"config\.data\.labels: found 'vectors', allowed: 'classes', because set has classes"
+    ):
         labels.check(labels.from_folders(("a/0.png", "b/1.png"), "set"), ImageSpec(labels="vectors"), "set")

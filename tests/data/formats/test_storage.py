@@ -77,7 +77,7 @@ def test_bucket_is_converted(bucket, make_images, tmp_path):
         found = open_source("array_record" if form else "zip", tmp_path / dest)
         np.testing.assert_array_equal([found.images[index] for index in range(3)], pixels)
     refused = tiny_runs.flaxgan("dataset", "s3://photos/nothing", tmp_path / "c.zip")
-    assert refused.code == 1 and "SRC 's3://photos/nothing' does not exist" in refused.err
+    assert refused.code == 1 and "SRC: found 's3://photos/nothing', which does not exist" in refused.err
 
 
 def test_folder_in_a_bucket(bucket, make_images):
@@ -139,8 +139,8 @@ def test_what_a_bucket_does_not_deliver_is_named_and_never_skipped(bucket, make_
 @pytest.mark.parametrize(
     "path, problem",
     [
-        ("ftp://photos/set", r"data\.path='ftp://photos/set'; allowed: .* gs://, s3://, az://, hf://"),
-        ("s3://photos/nothing", r"data\.path='s3://photos/nothing' does not exist"),
+        ("ftp://photos/set", r"config\.data\.path: found 'ftp://photos/set', allowed: .* gs://, s3://, az://, hf://"),
+        ("s3://photos/nothing", r"config\.data\.path: found 's3://photos/nothing', which does not exist"),
     ],
 )
 @pytest.mark.parametrize("kind", ["folder", "zip"])
@@ -165,5 +165,7 @@ def test_bucket_whose_client_is_not_installed(monkeypatch):
         raise ImportError("Please install gcsfs to access Google Storage")
 
     monkeypatch.setattr(type(epath.Path("gs://photos")), "exists", missing)
-    with pytest.raises(ValueError, match=r"data\.path='gs://photos/set' cannot be read \(Please install gcsfs"):
+    with pytest.raises(
+        ValueError, match=r"config\.data\.path: found 'gs://photos/set', which cannot be read \(Please install gcsfs"
+    ):
         open_source("folder", "gs://photos/set")

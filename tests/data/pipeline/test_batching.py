@@ -204,13 +204,13 @@ def test_image_that_cannot_be_read_is_named(opened, make_images):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"batch_size": 0}, "batch_size=0; allowed: a positive multiple of the 1 processes"),
-        ({"batch_size": 3, "process_count": 2}, "batch_size=3; allowed: a positive multiple of the 2 processes"),
-        ({"seed": -1}, r"seed=-1; allowed: 0 to 2\*\*32 - 1"),
-        ({"seed": 2**32}, "seed=4294967296; allowed"),
-        ({"start": -1}, "start=-1; allowed: 0 or larger"),
-        ({"num_threads": 0}, "num_threads=0; allowed: 1 or larger"),
-        ({"process_index": 1}, "process_index=1; allowed: 0 to process_count - 1 = 0"),
+        ({"batch_size": 0}, "batch_size: found 0, allowed: a positive multiple of the 1 processes"),
+        ({"batch_size": 3, "process_count": 2}, "batch_size: found 3, allowed: a positive multiple of the 2 processes"),
+        ({"seed": -1}, r"seed: found -1, allowed: 0 to 2\*\*32 - 1"),
+        ({"seed": 2**32}, "seed: found 4294967296, allowed"),
+        ({"start": -1}, "start: found -1, allowed: 0 or larger"),
+        ({"num_threads": 0}, "num_threads: found 0, allowed: 1 or larger"),
+        ({"process_index": 1}, "process_index: found 1, allowed: 0 to process_count - 1 = 0"),
     ],
 )
 def test_arguments_out_of_range_are_refused_at_once(source, options, message):
@@ -219,7 +219,7 @@ def test_arguments_out_of_range_are_refused_at_once(source, options, message):
 
 
 def test_batch_before_the_first(source):
-    with pytest.raises(ValueError, match="step=-1; allowed: 0 or larger"):
+    with pytest.raises(ValueError, match="step: found -1, allowed: 0 or larger"):
         batching.batch_at(source, -1, batch_size=4, seed=0)
 
 
@@ -248,7 +248,7 @@ def test_class_without_images_is_black_and_no_classes_are_refused(source):
     gap = Source(source.images, source.image_shape, source.labels * 2, 5, tuple("abcde"), "")
     images, _ = batching.by_class(gap, 2, 0)
     assert not images.reshape(2, 5, -1)[:, [1, 3]].any()
-    with pytest.raises(ValueError, match=r"data\.labels: ten images"):
+    with pytest.raises(ValueError, match=r"config\.data\.labels: found ten images, allowed: "):
         batching.by_class(Source(source.images, source.image_shape, None, 0, (), "ten images"), 2, 0)
 
 
@@ -278,5 +278,5 @@ def test_processes_share_batches_that_go_on_somewhere(source):
 
 
 def test_a_negative_position_is_refused(source):
-    with pytest.raises(ValueError, match="first_image=-1; allowed: 0 or larger"):
+    with pytest.raises(ValueError, match="first_image: found -1, allowed: 0 or larger"):
         batching.batches(source, batch_size=4, seed=0, first_image=-1)

@@ -137,7 +137,7 @@ def test_waiting_is_measured(sharding):
 
 
 def test_size_must_be_positive(sharding):
-    with pytest.raises(ValueError, match="size=0; allowed: 1 or larger"):
+    with pytest.raises(ValueError, match="size: found 0, allowed: 1 or larger"):
         prefetch(iter([]), sharding, size=0)
 
 

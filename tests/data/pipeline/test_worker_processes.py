@@ -110,20 +110,21 @@ def test_one_that_is_killed_is_named(source):
     (process,) = spread.images.started
     process.kill()
     _take_until_it_ends(
-        spread, "was killed by SIGKILL; the host's memory may be full. data.workers='threads' needs none"
+        spread,
+        "was killed by SIGKILL; the memory of the host may be full. config.data.workers='threads' needs no processes",
     )
 
 
 def test_those_that_cannot_be_started_are_named(source, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     _take_until_it_ends(
-        worker_processes.spread(source, 1), r"cannot be started \(.*/no/such/python'\); data.workers='threads'"
+        worker_processes.spread(source, 1), r"cannot be started \(.*/no/such/python'\); config.data.workers='threads'"
     )
 
 
 def test_one_that_ends_by_itself_is_named(source, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    how = "has ended with exit code 1; what it has printed may say why|cannot be started"  # whichever is seen first
+    how = "has ended with exit code 1; its output may show the reason|cannot be started"  # whichever is seen first
     _take_until_it_ends(worker_processes.spread(source, 1), how)
 
 

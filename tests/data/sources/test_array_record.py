@@ -91,7 +91,7 @@ def test_set_survives_pickling(whole, noise):
 
 def test_labels_can_be_ignored(whole):
     assert reopened(whole, num_classes=0).labels is None
-    with pytest.raises(ValueError, match=r"data\.num_classes=4, but .* has 3 classes"):
+    with pytest.raises(ValueError, match=r"config\.data\.num_classes: found 4, allowed: 3, because .* has 3 classes"):
         reopened(whole, num_classes=4)
 
 
@@ -114,11 +114,15 @@ def test_records_are_as_documented(whole, noise):
 
 
 def test_missing_path_and_folder_of_another_kind(tmp_path):
-    with pytest.raises(ValueError, match=r"data\.path is empty\. .*flaxgan dataset SRC DEST --format array_record"):
+    with pytest.raises(
+        ValueError, match=r"config\.data\.path: found '', allowed: .*flaxgan dataset SRC DEST --format array_record"
+    ):
         open_source("array_record", "")
-    with pytest.raises(FileNotFoundError, match=r"data\.path='.*nothing' does not exist\. .*--format array_record"):
+    with pytest.raises(
+        FileNotFoundError, match=r"data\.path: found '.*nothing', which does not exist, .*--format array_record"
+    ):
         open_source("array_record", tmp_path / "nothing")
-    with pytest.raises(ValueError, match=r"holds no manifest\.json\. .*--format array_record"):
+    with pytest.raises(ValueError, match=r"has no manifest\.json, .*--format array_record"):
         open_source("array_record", tmp_path)
     (tmp_path / "manifest.json").write_text('{"name": "a web app"}')
     with pytest.raises(ValueError, match=r"manifest\.json: not a manifest that"):

@@ -50,13 +50,17 @@ def test_labels_can_be_ignored():
     "field, value, allowed", [("channels", 3, r"1 \(grey\)"), ("num_classes", 12, "10, 0 or None")]
 )
 def test_what_digits_do_not_have(field, value, allowed):
-    with pytest.raises(ValueError, match=rf"data\.{field}={value}; allowed for data\.source='digits': {allowed}"):
+    with pytest.raises(
+        ValueError,
+        match=rf"config\.data\.{field}: found {value}, allowed: {allowed}.* with config\.data\.source='digits'",
+    ):
         digits.open("", ImageSpec(**{**UNSET, field: value}))
 
 
 def test_path_must_be_empty():
     with pytest.raises(
-        ValueError, match=r"data\.path='/data', but data\.source='digits' reads no files; allowed: empty"
+        ValueError,
+        match=r"config\.data\.path: found '/data', allowed: '', because config\.data\.source='digits' has no files",
     ):
         digits.open("/data", ImageSpec(**UNSET))
 
@@ -70,5 +74,7 @@ def test_label_vectors_are_one_hot():
 
 @pytest.mark.parametrize("field, value", [("crop", "center"), ("resize", "box")])
 def test_there_is_nothing_to_crop_or_resize(field, value):
-    with pytest.raises(ValueError, match=rf"data\.{field}='{value}'; allowed for data\.source='digits': 'none'"):
+    with pytest.raises(
+        ValueError, match=rf"config\.data\.{field}: found '{value}', allowed: 'none' with config\.data\.source='digits'"
+    ):
         digits.open("", ImageSpec(resolution=8, **{field: value}))

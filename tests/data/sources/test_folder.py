@@ -33,7 +33,9 @@ def test_sub_folders_without_images_are_no_classes(root):
 
 
 def test_number_of_sub_folders_must_be_num_classes(root):
-    with pytest.raises(ValueError, match=rf"data\.num_classes=3, but {root} has 2 classes; allowed: 2, or 0"):
+    with pytest.raises(
+        ValueError, match=rf"config\.data\.num_classes: found 3, allowed: 2, because {root} has 2 classes, or 0"
+    ):
         folder.open(root, ImageSpec(**{**UNSET, "num_classes": 3}))
 
 
@@ -61,14 +63,18 @@ def test_images_beside_classes_are_refused_unless_labels_are_ignored(root):
 
 
 def test_missing_path_says_how_to_lay_out_the_data(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"data\.path='.*nothing' does not exist.*Sub-folders are classes"):
+    with pytest.raises(
+        FileNotFoundError, match=r"data\.path: found '.*nothing', which does not exist, .*Sub-folders are classes"
+    ):
         folder.open(tmp_path / "nothing", ImageSpec(**UNSET))
-    with pytest.raises(ValueError, match=r"data\.path is empty.*Sub-folders are classes"):
+    with pytest.raises(ValueError, match=r"data\.path: found '', allowed: .*Sub-folders are classes"):
         folder.open("", ImageSpec(**UNSET))
 
 
 def test_file_instead_of_a_folder(root):
-    with pytest.raises(ValueError, match=r"data\.path='.*0\.png' is a file \(data\.source='zip' reads ZIP"):
+    with pytest.raises(
+        ValueError, match=r"data\.path: found '.*0\.png', a file \(config\.data\.source='zip' reads ZIP"
+    ):
         folder.open(root / "a" / "0.png", ImageSpec(**UNSET))
 
 
@@ -81,13 +87,13 @@ def test_linked_folders_are_followed(root, tmp_path):
 
 def test_link_to_an_outer_folder_is_refused(root):
     (root / "a" / "loop").symlink_to(root)
-    with pytest.raises(ValueError, match=r"data\.path: '.*a/loop' links to a folder that it lies in"):
+    with pytest.raises(ValueError, match=r"data\.path: found '.*a/loop', which links to a folder that contains it"):
         folder.open(root, ImageSpec(**UNSET))
 
 
 def test_broken_link_is_refused(root):
     (root / "a" / "9.png").symlink_to(root / "nothing.png")
-    with pytest.raises(ValueError, match=r"data\.path: '.*a/9\.png' is a broken link"):
+    with pytest.raises(ValueError, match=r"data\.path: found '.*a/9\.png', a broken link"):
         folder.open(root, ImageSpec(**UNSET))
 
 
@@ -96,14 +102,14 @@ def test_folders_in_folders_without_end_are_refused(root, monkeypatch):
     (root / "a/b/c/d").mkdir(parents=True)
     assert len(folder.open(root, ImageSpec(**UNSET))) == 4
     (root / "a/b/c/d/e").mkdir()
-    with pytest.raises(ValueError, match=r"data\.path: 'a/b/c/d/e/'\.\.\. leads through more than 5 folders"):
+    with pytest.raises(ValueError, match=r"data\.path: found 'a/b/c/d/e/'\.\.\. with more than 5 nested folders"):
         folder.open(root, ImageSpec(**UNSET))
 
 
 def test_label_file_that_is_no_file(root):
     os.mkfifo(root / "dataset.json")  # reading it would wait for ever
     with pytest.raises(
-        ValueError, match=r"dataset\.json: is no file; allowed: a file of labels, or data\.num_classes=0"
+        ValueError, match=r"dataset\.json: is not a file; allowed: a file of labels, or config\.data\.num_classes=0"
     ):
         folder.open(root, ImageSpec(**UNSET))
 
@@ -132,5 +138,5 @@ def test_folder_that_may_not_be_read_is_named(root, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(folder.os, "scandir", refuse)
-    with pytest.raises(ValueError, match=rf"data\.path: '{root}' cannot be read \(Permission denied\)"):
+    with pytest.raises(ValueError, match=rf"data\.path: found '{root}', which cannot be read \(Permission denied\)"):
         folder.open(root, ImageSpec(**UNSET))

@@ -24,12 +24,16 @@ def test_classes_take_turns():
 
 
 def test_resolution_must_be_set():
-    with pytest.raises(ValueError, match=r"data\.resolution=None; allowed for data\.source='synthetic'"):
+    with pytest.raises(
+        ValueError, match=r"data\.resolution: found None, allowed: .* with config\.data\.source='synthetic'"
+    ):
         synthetic.open("", ImageSpec(resolution=None, channels=None, num_classes=None))
 
 
 def test_path_must_be_empty():
-    with pytest.raises(ValueError, match=r"data\.path='x', but data\.source='synthetic' reads no files"):
+    with pytest.raises(
+        ValueError, match=r"data\.path: found 'x', allowed: '', because config\.data\.source='synthetic' has no files"
+    ):
         synthetic.open("x", ImageSpec(resolution=8, channels=None, num_classes=None))
 
 

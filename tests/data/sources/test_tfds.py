@@ -160,7 +160,7 @@ def test_what_could_be_several_things_is_asked_for():
         ("image=photo&label=photos", r"has no feature 'photos'; allowed as label: coarse, fine, flags, mask"),
         ("image=photo&label=text", r"the feature 'text' is .*; allowed as label: a class"),
         ("image=photo&label=mask", r"the feature 'mask' is .*; allowed as label: a class"),
-        ("lable=fine", r"found 'lable=fine'; allowed after the '\?': image=KEY, label=KEY"),
+        ("lable=fine", r"has 'lable=fine' after the '\?', allowed: image=KEY, label=KEY"),
     ],
 )
 def test_wrong_keys_are_named(keys, message):
@@ -169,21 +169,23 @@ def test_wrong_keys_are_named(keys, message):
 
 
 def test_kinds_of_labels_are_not_confused():
-    with pytest.raises(ValueError, match=r"data\.labels='classes', but .* has vectors"):
+    with pytest.raises(
+        ValueError, match=r"config\.data\.labels: found 'classes', allowed: 'vectors', because .* has vectors"
+    ):
         open_source("tfds", "many_features?image=photo&label=flags")
-    with pytest.raises(ValueError, match=r"data\.num_classes=3, but .* has 4 classes"):
+    with pytest.raises(ValueError, match=r"config\.data\.num_classes: found 3, allowed: 4, because .* has 4 classes"):
         open_source("tfds", "many_features?image=photo&label=fine", num_classes=3)
 
 
 def test_split_without_labels_needs_to_be_asked_for_without():
-    with pytest.raises(ValueError, match=r"'coarse' holds -1 as a class; .* needs data\.num_classes=0"):
+    with pytest.raises(ValueError, match=r"'coarse' holds -1 as a class; .* needs config\.data\.num_classes=0"):
         open_source("tfds", "many_features:test?image=photo&label=coarse")
     assert len(open_source("tfds", "many_features:test?image=photo", num_classes=0)) == 2
 
 
 def test_labels_are_collected_once(monkeypatch):
     first = open_source("tfds", "photos").labels
-    monkeypatch.setattr(label_cache, "_keep", None)  # what is done with those that were collected
+    monkeypatch.setattr(label_cache, "_write", None)  # what is done with those that were collected
     np.testing.assert_array_equal(open_source("tfds", "photos").labels, first)
     with pytest.raises(TypeError):
         open_source("tfds", "photos:train[1:4]")
@@ -264,7 +266,7 @@ def test_config_is_taken_where_there_is_one(tmp_path, monkeypatch):
     assert locate("lsun") == locate("lsun/cat") == "lsun/cat/3.1.0"
     make_version(tmp_path / "lsun" / "dog" / "3.1.0")
     assert locate("lsun/dog") == "lsun/dog/3.1.0"
-    with pytest.raises(ValueError, match=r"lsun holds several configs; allowed: one of them \(cat, dog\)"):
+    with pytest.raises(ValueError, match=r"lsun', which holds several configs, allowed: one of them \(cat, dog\)"):
         locate("lsun")
 
 

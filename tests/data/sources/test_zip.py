@@ -65,19 +65,21 @@ def test_label_file_below_the_top_is_refused_unless_labels_are_ignored(path, ima
 
 
 def test_missing_path_says_how_to_lay_out_the_data(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"data\.path='.*nothing\.zip' does not exist.*optional dataset\.json"):
+    with pytest.raises(
+        FileNotFoundError, match=r"data\.path: found '.*nothing\.zip', which does not exist.*optional dataset\.json"
+    ):
         zip_source.open(tmp_path / "nothing.zip", ImageSpec(**UNSET))
 
 
 def test_folder_instead_of_an_archive(tmp_path):
-    with pytest.raises(ValueError, match=r"data\.path='.*' is a folder \(data\.source='folder' reads"):
+    with pytest.raises(ValueError, match=r"data\.path: found '.*', a folder \(config\.data\.source='folder' reads"):
         zip_source.open(tmp_path, ImageSpec(**UNSET))
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", bytes(1000)])
 def test_not_an_archive(path, data):
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"data\.path='.*set\.zip' is not a ZIP archive"):
+    with pytest.raises(ValueError, match=r"data\.path: found '.*set\.zip', which is not a ZIP archive"):
         zip_source.open(path, ImageSpec(**UNSET))
 
 
@@ -85,7 +87,7 @@ def test_not_an_archive(path, data):
 def test_archive_that_was_cut_short(path, images, share):
     data = write(path, images[0]).read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(ValueError, match=r"data\.path='.*set\.zip' is a damaged ZIP archive, perhaps cut short"):
+    with pytest.raises(ValueError, match=r"data\.path: found '.*set\.zip', a damaged ZIP archive, perhaps cut short"):
         zip_source.open(path, ImageSpec(**UNSET))
 
 

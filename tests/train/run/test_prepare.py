@@ -50,14 +50,20 @@ def test_measures_see_the_reals_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "data, message",
     [
-        ({"path": ""}, "data.path is empty"),
-        ({"path": "nowhere"}, "data.path='nowhere' does not exist.*folder of PNG, JPEG or WebP"),
+        ({"path": ""}, "config.data.path: found '', allowed: a folder"),
+        ({"path": "nowhere"}, "config.data.path: found 'nowhere', which does not exist.*folder of PNG, JPEG or WebP"),
         ({"resolution": 16}, "000.png: the image is 8x8 pixels.*allowed: 16x16.*data.resolution"),
-        ({"crop": "center"}, "data.crop='center', but data.resolution is unset"),
-        ({"labels": "vectors", "num_classes": 2}, "data.labels='vectors', but .* has classes; allowed: 'classes'"),
-        ({"channels": 5}, "data.channels=5; allowed: 1"),
+        (
+            {"crop": "center"},
+            "config.data.crop: found 'center', allowed: 'none', because config.data.resolution is unset",
+        ),
+        (
+            {"labels": "vectors", "num_classes": 2},
+            "config.data.labels: found 'vectors', allowed: 'classes', because .* has classes",
+        ),
+        ({"channels": 5}, "config.data.channels: found 5, allowed: 1"),
         ({"num_classes": 3}, "data.num_classes"),
-        ({"source": "web"}, "data.source='web' is unknown; allowed: .*digits, folder"),
+        ({"source": "web"}, "config.data.source: found 'web', allowed: .*digits, folder"),
     ],
 )
 def test_data_that_do_not_fit_are_refused(tmp_path, folder, data, message):
@@ -68,7 +74,8 @@ def test_data_that_do_not_fit_are_refused(tmp_path, folder, data, message):
 
 def test_the_hint_of_the_recipe_is_shown_where_data_are_missing(tmp_path):
     config = _config(data={"path": "nowhere", "hint": "Ask the museum for the pictures."})
-    with pytest.raises(FileNotFoundError, match=r"(?s)'nowhere' does not exist.*Ask the museum for the pictures\.$"):
+    message = r"(?s)'nowhere', which does not exist.*Ask the museum for the pictures\.$"
+    with pytest.raises(FileNotFoundError, match=message):
         prepare.prepare(config, tmp_path)
 
 

@@ -1,15 +1,20 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import small_gans
 import tiny_runs
+from flax import linen as nn
 
 from flaxgan.config import AugmentConfig, OptimizerConfig
-from flaxgan.losses import adversarial
+from flaxgan.losses import adversarial, regularizers
+from flaxgan.losses.stateful import stateful
 from flaxgan.train.recipes.loader import load_recipe
-from flaxgan.train.step import binding
+from flaxgan.train.step import binding, forward, loss_context, objectives, phases
+from flaxgan.types import DiscriminatorOutput
 
 SHAPE = (8, 8, 3)
 
@@ -97,3 +102,88 @@ def test_what_nothing_would_read_is_refused(config):
     ):
         with pytest.raises(ValueError, match=rf"config.{field}.*{message}"):
             binding.complete(dataclasses.replace(config, **{field: chosen}))
+
+
+def _with_a_loss(monkeypatch, function):
+    """A setup of the small networks with a discriminator that classifies, and this function as the loss."""
+    monkeypatch.setattr(adversarial, "classified", function, raising=False)
+    function.__module__, function.__name__ = adversarial.__name__, "classified"
+    gan = dataclasses.replace(small_gans.gan(style=False), num_classes=3, discriminator=Classifying())
+    config = small_gans.config(loss="classified")
+    return dataclasses.replace(
+        small_gans.setup_of(style=False), config=config, gan=gan, loss=binding.bind_loss(config, gan)
+    )
+
+
+class Classifying(nn.Module):
+    """A discriminator with class logits."""
+
+    @nn.compact
+    def __call__(self, images, labels=None, *, train: bool = False):
+        x = images.reshape(len(images), -1)
+        return DiscriminatorOutput(nn.Dense(1, name="first")(x)[:, 0], None, nn.Dense(3, name="last")(x))
+
+
+def test_a_loss_may_look_at_class_logits_and_labels(monkeypatch):
+    def classified(real_logits, fake_logits, real_class_logits, real_labels, fake_class_logits, fake_labels):
+        cross_entropy = optax.softmax_cross_entropy_with_integer_labels
+        real, fake = cross_entropy(real_class_logits, real_labels), cross_entropy(fake_class_logits, fake_labels)
+        return jax.nn.softplus(fake_logits - real_logits) + real, fake - fake_logits
+
+    setup = _with_a_loss(monkeypatch, classified)
+    state, reals = small_gans.init(setup), small_gans.reals()
+    reals = reals._replace(labels=jnp.arange(8, dtype=jnp.int32) % 3)
+    inputs = jax.tree.map(lambda x: x[0], phases.by_name(setup, "d_main").draw(jax.random.key(0)))
+    value, _ = objectives.main(setup, "d")(state.d.params, state, reals, inputs)
+    variables = {"params": state.d.params}
+    real = setup.gan.discriminator.apply(variables, reals.images)
+    fakes = forward.generate(setup.gan, state.g.params, state.g.variables, inputs.latents).images
+    fake = setup.gan.discriminator.apply(variables, fakes)
+    log_probabilities = jax.nn.log_softmax(real.class_logits)[jnp.arange(8), reals.labels]
+    expected = jnp.mean(jax.nn.softplus(fake.logits - real.logits) - log_probabilities)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+def test_a_loss_that_cannot_be_supplied_is_refused(monkeypatch):
+    classified = lambda real_logits, fake_logits, fake_class_logits: (real_logits, fake_logits)
+    setup = _with_a_loss(monkeypatch, classified)
+    plain = small_gans.gan(style=False)
+    with pytest.raises(ValueError, match=r"config.loss: found 'classified', allowed: .*fake_class_logits.*no discrim"):
+        binding.bind_loss(setup.config, plain)
+    with pytest.raises(ValueError, match=r"its argument: found 'logits', allowed: real_logits, fake_logits, real_cl"):
+        _with_a_loss(monkeypatch, lambda logits: (logits, logits))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda real_logits, fake_logits: (real_logits[:, None], {}), r"found a penalty of shape \(8, 1\), allowed: "),
+        (lambda real_logits, fake_logits: (real_logits, {"mean": 1.0}), "found the state mean, allowed: .*: none"),
+    ],
+)
+def test_a_regularizer_keeps_its_contract(function, message):
+    setup = small_gans.setup_of(d_regularizers={"lecam": {}})
+    inputs = setup.loss.inputs
+    broken = dataclasses.replace(setup.regularizers.d[0], function=function, inputs=inputs, initial_state={})
+    state = small_gans.init(small_gans.setup_of())
+    arguments = jax.tree.map(lambda x: x[0], phases.by_name(setup, "d_main").draw(jax.random.key(0)))
+    with pytest.raises(ValueError, match=f"the result of regularizer 'lecam': {message}"):
+        objectives.regularizer(setup, "d", broken)(state.d.params, state, small_gans.reals(), arguments)
+
+
+def test_two_regularizers_with_state_of_one_name_are_refused(monkeypatch):
+    twin = stateful(lecam_real=0.0)(lambda real_logits, lecam_real: (real_logits, {"lecam_real": lecam_real}))
+    monkeypatch.setattr(regularizers, "twin", twin, raising=False)
+    twin.__module__ = regularizers.__name__
+    with pytest.raises(ValueError, match="config.d_regularizers: found 'twin', allowed: state of other names than"):
+        small_gans.setup_of(d_regularizers={"lecam": {}, "twin": {}})
+
+
+def test_a_new_random_input_draws_from_a_key_of_its_own():
+    setup = small_gans.setup_of()
+    state = small_gans.init(setup)
+    inputs = jax.tree.map(lambda x: x[0], phases.by_name(setup, "d_main").draw(jax.random.key(0)))
+    context = loss_context.create(setup, "d", state.d.params, state, small_gans.reals(), inputs, depth=0)
+    keys = [context.key("one"), context.key("two"), inputs.latents.noise_key]
+    assert len({tuple(np.asarray(jax.random.key_data(key)).tolist()) for key in keys}) == 3
+    assert context.key("one") == keys[0]
