@@ -5,7 +5,7 @@ EXTRA ?=
 QUICKSTART ?= runs/quickstart
 WORKERS ?= 2
 
-.PHONY: install quickstart test lint format clean
+.PHONY: install quickstart test lint format docs clean
 
 install: .venv/.installed-dev
 
@@ -38,6 +38,14 @@ lint: .venv/.installed-dev
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The site, in docs/_build/html. Warnings are errors.
+docs: .venv/.installed-docs
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+.venv/.installed-docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs$(if $(EXTRA),$(comma)$(EXTRA))]'
+	@touch $@
 
 clean:
 	rm -rf .venv .jax_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from doc_examples import example
 from PIL import Image
 
 from flaxgan.data import open_source
@@ -13,7 +14,6 @@ from flaxgan.data.formats import label_cache, tfds_layout
 from flaxgan.data.formats.tfds_layout import Place
 from flaxgan.data.pipeline import batching
 
-ROOT = pathlib.Path(__file__).parent.parent.parent.parent
 NUM_PHOTOS = 7
 
 # A set with several images, several labels and values of every kind, in two splits.
@@ -66,14 +66,13 @@ ManyFeatures(data_dir="other", file_format="parquet").download_and_prepare()
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> pathlib.Path:
-    """A folder with the set of the README's example, and one with many features; not to be written to."""
+    """A folder with the set of the guide's example, and one with many features; not to be written to."""
     root = tmp_path_factory.mktemp("tfds")
     for index in range(NUM_PHOTOS):
         path = root / "photos" / ("cat", "dog")[index % 2] / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((8, 8, 3), 30 * index, np.uint8)).save(path)
-    example = re.search(r"<!-- tfds-example.*?-->\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-    (root / "example.py").write_text(example)
+    (root / "example.py").write_text(example("docs/guides/tfds.md", "tfds"))
     (root / "many_features.py").write_text(MANY_FEATURES)
     program = "import sys, example, many_features; sys.exit('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True)
@@ -92,7 +91,7 @@ def grey_levels(source) -> list[int]:
     return [int(source.images[index][0, 0, 0]) for index in range(len(source))]
 
 
-def test_example_of_the_readme_trains(prepared):
+def test_example_of_the_guide_trains(prepared):
     source = open_source("tfds", "photos")
     assert source.class_names == ("cat", "dog") and source.image_shape == (8, 8, 3)
     assert sorted(grey_levels(source)) == [30 * index for index in range(NUM_PHOTOS)]
