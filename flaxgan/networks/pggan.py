@@ -6,7 +6,7 @@ Reference: Karras et al. 2018, "Progressive Growing of GANs for Improved Quality
 from flaxgan.networks import _checks as checks
 from flaxgan.networks import _progressive_fields
 from flaxgan.nn import precision, pyramid
-from flaxgan.nn.he import INITIALIZERS
+from flaxgan.nn.equalized import INITIALIZERS
 from flaxgan.nn.pggan_discriminator import LABEL_FORMS, GrowingDiscriminator
 from flaxgan.nn.pggan_generator import NORMS, OUTPUTS, GrowingGenerator, PixelNorm
 from flaxgan.types import Gan

@@ -9,7 +9,7 @@ from flaxgan.networks import _checks as checks
 from flaxgan.networks import _progressive_fields, stylegan2
 from flaxgan.nn import precision, pyramid
 from flaxgan.nn.adain_synthesis import AdaINSynthesis
-from flaxgan.nn.he import INITIALIZERS
+from flaxgan.nn.equalized import INITIALIZERS
 from flaxgan.nn.joint_mapping import JointMappingNetwork
 from flaxgan.nn.pggan_discriminator import GrowingDiscriminator
 from flaxgan.nn.style_layers import NOISE_MODES

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from flaxgan.nn import precision, progressive, pyramid
-from flaxgan.nn.equalized import fir_filter
-from flaxgan.nn.he import HeConv, HeDense, lrelu_gain
+from flaxgan.nn.equalized import HeConv, HeDense, fir_filter, lrelu_gain
 from flaxgan.nn.style_layers import NOISE_MODES
 from flaxgan.ops.bias_act import bias_act
 from flaxgan.ops.instance_norm import adaptive_instance_norm
@@ -29,7 +28,7 @@ class AdaINSynthesis(nn.Module):
       use_noise: whether the layers add noise at all.
       blur_filter: taps of the FIR filter after each convolution that enlarges; None for none.
       instance_norm_eps: added to the variances that the layers normalize with.
-      initializer: "equalized" or "he", see `flaxgan.nn.he`.
+      initializer: "equalized" or "he", see `flaxgan.nn.equalized`.
       dtype: compute type of the highest resolutions.
       low_precision_resolutions: how many of the highest resolutions `dtype` applies to; the base grid never counts.
       remat: recompute each block in the backward pass instead of storing its activations.

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from flaxgan.nn.he import HeDense, lrelu_gain
+from flaxgan.nn.equalized import HeDense, lrelu_gain
 from flaxgan.nn.mapping import MappingNetwork, checked_latents
 from flaxgan.ops.bias_act import bias_act
 from flaxgan.ops.one_hot import label_vectors
@@ -19,7 +19,7 @@ class JointMappingNetwork(MappingNetwork):
     ReLU, in their weights.
 
     Attributes:
-      initializer: "equalized" or "he", see `flaxgan.nn.he`.
+      initializer: "equalized" or "he", see `flaxgan.nn.equalized`.
 
     Reference: Karras et al. 2019 (StyleGAN), section 2; G_mapping of the official code.
     """

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from flaxgan.nn import precision, progressive, pyramid
-from flaxgan.nn.equalized import fir_filter
-from flaxgan.nn.he import HeConv, HeDense, lrelu_gain
+from flaxgan.nn.equalized import HeConv, HeDense, fir_filter, lrelu_gain
 from flaxgan.nn.minibatch_discrimination import MinibatchDiscrimination
 from flaxgan.ops.bias_act import bias_act
 from flaxgan.ops.minibatch_stddev import averaged_minibatch_stddev, class_minibatch_stddev, minibatch_stddev
@@ -38,7 +37,7 @@ class GrowingDiscriminator(nn.Module):
       mbstd_num_channels: see `GrowingEpilogue`.
       mbstd_by_class: see `GrowingEpilogue`.
       minibatch_kernels: see `GrowingEpilogue`.
-      initializer: "equalized" or "he", see `flaxgan.nn.he`.
+      initializer: "equalized" or "he", see `flaxgan.nn.equalized`.
       dtype: compute type of the highest resolutions; the epilogue is never below float32.
       low_precision_resolutions: how many of the highest resolutions `dtype` applies to.
       remat: recompute each block in the backward pass instead of storing its activations.

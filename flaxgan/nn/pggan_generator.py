@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from flaxgan.nn import precision, progressive, pyramid
-from flaxgan.nn.he import HeConv, HeDense, lrelu_gain
+from flaxgan.nn.equalized import HeConv, HeDense, lrelu_gain
 from flaxgan.ops.bias_act import bias_act
 from flaxgan.ops.lrn import local_response_norm
 from flaxgan.ops.one_hot import label_vectors
@@ -65,7 +65,7 @@ class GrowingGenerator(nn.Module):
       channel_max: ... but at most this many.
       normalize_latents: whether z (and the labels with it) is scaled to a mean square of 1.
       output: "linear", or "tanh" of each resolution's image.
-      initializer: "equalized" or "he", see `flaxgan.nn.he`.
+      initializer: "equalized" or "he", see `flaxgan.nn.equalized`.
       dtype: compute type of the highest resolutions.
       low_precision_resolutions: how many of the highest resolutions `dtype` applies to; the base grid never counts.
       remat: recompute each block in the backward pass instead of storing its activations.
