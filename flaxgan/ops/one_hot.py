@@ -20,8 +20,22 @@ def label_vectors(labels: jax.Array | None, num_classes: int) -> jax.Array | Non
     Raises:
       FieldError: if num_classes > 0 and the labels are missing or have another shape or dtype.
     """
-    if num_classes == 0:
-        return None
+    return None if num_classes == 0 else class_vectors(labels, num_classes)
+
+
+def class_vectors(labels: jax.Array | None, num_classes: int) -> jax.Array:
+    """Converts the labels of a conditional network to float vectors; see `label_vectors`.
+
+    Args:
+      labels: integer [N] or float [N, K]. None is in the signature for callers with optional labels, and raises.
+      num_classes: K, at least 1.
+
+    Returns:
+      float32 [N, K] (float64 if given).
+
+    Raises:
+      FieldError: if the labels are missing or have another shape or dtype.
+    """
     if labels is None:
         raise FieldError("labels", None, f"int [N] or float [N, {num_classes}] for {num_classes} classes")
     labels = jnp.asarray(labels)
