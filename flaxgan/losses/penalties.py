@@ -12,6 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from flaxgan.errors import FieldError, Words
+
 
 def input_gradient_penalty(discriminate: Callable[[jax.Array], jax.Array], images: jax.Array) -> jax.Array:
     """|grad_x sum(D(x))|^2 per image, [N], with the exact gradient of its mean in first-order form.
@@ -88,13 +90,14 @@ def path_length_penalty(
     Raises:
       ValueError: if the images have another shape than the noise.
 
-    Reference: Karras et al. 2020b, section 3.2, equation 4; the reference code averages over layers.
+    References:
+      Karras et al. 2020b, section 3.2, equation 4; the reference code averages over layers.
     """
     height, width = image_noise.shape[1:3]
     y = image_noise / jnp.sqrt(jnp.asarray(height * width, image_noise.dtype))
     images, pullback = jax.vjp(synthesize, ws)
     if image_noise.shape != images.shape:
-        raise ValueError(f"image_noise: found shape {image_noise.shape}, allowed: {images.shape}, that of the images")
+        raise FieldError("image_noise", Words(f"shape {image_noise.shape}"), f"{images.shape}, that of the images")
     jacobian_product = jax.lax.stop_gradient(pullback(y.astype(images.dtype))[0])  # J^T y, [N, L, D]
 
     def mean_penalty(jacobian_product):
@@ -120,12 +123,13 @@ def orthogonality(params: Any, *, off_diagonal: bool = True, embeddings: bool = 
     Raises:
       ValueError: if the tree has no kernel.
 
-    Reference: Brock et al. 2019 (BigGAN), equation 3.
+    References:
+      Brock et al. 2019 (BigGAN), equation 3.
     """
     matrices = [_rows_of_outputs(path, leaf, embeddings) for path, leaf in jax.tree_util.tree_leaves_with_path(params)]
     matrices = [matrix for matrix in matrices if matrix is not None]
     if not matrices:
-        raise ValueError("params: found no kernel, allowed: a tree with leaves kernel or weight of two axes or more")
+        raise FieldError("params", Words("no kernel"), "a tree with leaves kernel or weight of two axes or more")
     return sum(jnp.sum(jnp.square(_gram_error(matrix, off_diagonal))) for matrix in matrices)
 
 
@@ -149,7 +153,7 @@ def _input_gradient(discriminate: Callable[[jax.Array], jax.Array], images: jax.
     """grad_x sum(D(x)), held constant, in the images' shape."""
     logits, pullback = jax.vjp(discriminate, images)
     if logits.shape != images.shape[:1]:
-        raise ValueError(f"discriminate: found logits of shape {logits.shape}, allowed: {images.shape[:1]}")
+        raise FieldError("discriminate", Words(f"logits of shape {logits.shape}"), str(images.shape[:1]))
     return jax.lax.stop_gradient(pullback(jnp.ones_like(logits))[0])
 
 

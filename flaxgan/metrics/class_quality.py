@@ -1,12 +1,13 @@
-"""How good and how varied generated images are, in the eyes of a small classifier of the real ones."""
+"""Quality and variety of generated images, as judged by a small classifier of real images."""
 
 import numpy as np
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.metrics.classifier import Classifier
 from flaxgan.metrics.frechet import frechet_distance_of_features
 from flaxgan.metrics.precision_recall import precision_recall
 
-# The halves of the real set have to be the same at every snapshot of every run, or the figures could not be compared.
+# The halves of the real set have to be the same at every snapshot of every run for the figures to be comparable.
 _HALVES_SEED = 0
 
 
@@ -18,40 +19,42 @@ def class_quality(
     *,
     k: int = 5,
 ) -> dict[str, float]:
-    """Agreement, confidence, balance of classes, Frechet distance, precision and recall of fakes.
+    """Computes agreement, confidence, class balance, Frechet distance, precision and recall of fakes.
 
-    All but the agreement are defined for fakes without labels, too, and the same for both. Agreement and confidence
-    alone are blind to a collapse: a generator that repeats one good image per class agrees fully. Recall and the
-    Frechet distance give it away, so they belong beside them; the values between two halves of the real set say what
-    could be reached. Recall and precision depend on the number of images: compare them at equal numbers, best with as
-    many fakes as reals.
+    All but the agreement are also defined, and have the same value, for fakes without labels. Agreement and confidence
+    do not reveal mode collapse: a generator that repeats one good image per class agrees fully. Recall and the Frechet
+    distance reveal it, so read them together; the values between two halves of the real set show what a perfect
+    generator could reach. Recall and precision depend on the number of images: compare them at equal numbers, best with
+    as many fakes as reals.
 
     Args:
-      classifier: trained on images like the real ones.
+      classifier: a classifier trained on images like the real ones.
       real_images: uint8 [M, H, W, C], M at least 2 * (k + 1).
       fake_images: uint8 [N, H, W, C], N above k.
-      fake_labels: the class that was asked for, int [N]; None of a generator without classes.
-      k: which neighbour spans a sample's ball in precision and recall.
+      fake_labels: the classes with which the generator was conditioned, int [N]; None for an unconditional generator.
+      k: the k-th nearest neighbour is the radius of a sample's ball in precision and recall.
 
     Returns:
-      agreement: share of the fakes whose predicted class is the one asked for; only with fake_labels.
-      confidence: mean over the fakes of the probability that the classifier gives to its most likely class.
-      class_balance: entropy of the predicted classes' frequencies, divided by log K: 1 if all K classes are predicted
-        equally often, 0 if only one is.
+      A dict of floats:
+
+      agreement: share of the fakes whose predicted class equals their label; only with fake_labels.
+      confidence: mean over the fakes of the probability of the most likely class.
+      class_balance: entropy of the frequencies of predicted classes, divided by log K: 1 if all K classes are predicted
+        equally often, 0 if only one is predicted.
       frechet: squared Frechet distance between reals and fakes in the classifier's features.
-      precision, recall: of Kynkaanniemi et al. 2019, in those features.
+      precision, recall: those of Kynkaanniemi et al. 2019, in the same features.
       frechet_real_halves, recall_real_halves: the same between two fixed random halves of the reals. At half the number
-        of images the distance is biased upward and the recall is about what a perfect generator gets.
-      confidence_reals: the confidence on the reals, most of which the classifier was trained on.
-      classifier_accuracy: the classifier's accuracy on real images that it was not trained on.
+        of images the distance is biased upward; the recall is about that of a perfect generator.
+      confidence_reals: the confidence on the reals; the classifier was trained on most of them.
+      classifier_accuracy: the accuracy of the classifier on held-out real images.
 
     Raises:
-      ValueError: for shapes, types or counts that do not fit.
+      FieldError: on shapes, types or counts that are not allowed.
     """
     if fake_labels is not None:
         fake_labels = _checked_labels(fake_labels, len(fake_images))
     if len(real_images) < 2 * (k + 1):
-        raise ValueError(f"real_images has {len(real_images)} images; allowed: at least {2 * (k + 1)}, 2 * (k + 1)")
+        raise FieldError("real_images", Words(f"{len(real_images)} images"), f"at least {2 * (k + 1)}, 2 * (k + 1)")
     real_features, fake_features = classifier.features(real_images), classifier.features(fake_images)
     between = precision_recall(real_features, fake_features, k=k)
     order = np.random.default_rng(_HALVES_SEED).permutation(len(real_features))
@@ -76,13 +79,13 @@ def class_quality(
 def _checked_labels(fake_labels: np.ndarray, count: int) -> np.ndarray:
     fake_labels = np.asarray(fake_labels)
     if fake_labels.shape != (count,) or not np.issubdtype(fake_labels.dtype, np.integer):
-        found = f"{fake_labels.dtype} {list(fake_labels.shape)}"
-        raise ValueError(f"fake_labels is {found}; allowed: class indices [{count}], one per fake image")
+        found = Words(f"{fake_labels.dtype} {list(fake_labels.shape)}")
+        raise FieldError("fake_labels", found, f"class indices [{count}], one per fake image")
     return fake_labels
 
 
 def _balance(predicted: np.ndarray, num_classes: int) -> float:
-    """Entropy of the frequencies of classes int [N], as a share of that of equal frequencies."""
+    """Returns the entropy of the frequencies of classes int [N], as a share of that of equal frequencies."""
     shares = np.bincount(predicted, minlength=num_classes) / len(predicted)
     shares = shares[shares > 0]
     return float(-np.sum(shares * np.log(shares)) / np.log(num_classes))

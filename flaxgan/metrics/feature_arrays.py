@@ -1,46 +1,48 @@
-"""What the feature metrics accept: checked once, with the argument's name in the message."""
+"""Checks of the feature matrices that metrics take; errors name the argument."""
 
 import numpy as np
 
+from flaxgan.errors import FieldError, Words
+
 
 def feature_matrix(features: np.ndarray, *, name: str, dtype: type | None = np.float64) -> np.ndarray:
-    """Features as a checked array.
+    """Checks features and converts them to an array.
 
     Args:
       features: [N, F], any real type.
-      name: what the caller calls them, for the message.
-      dtype: the type to return; float64, in which all statistics are computed. None keeps the features' own, for
-        large sets that are widened piece by piece.
+      name: name of the caller's argument, for the message.
+      dtype: the dtype to return; float64, in which all statistics are computed. None keeps the dtype of the features,
+        for large sets that are converted block by block.
 
     Returns:
       [N, F].
 
     Raises:
-      ValueError: unless it is a finite matrix of real numbers with at least one row and one column.
+      FieldError: unless they are a finite matrix of real numbers with at least one row and one column.
     """
     features = np.asarray(features)
     if features.ndim != 2 or 0 in features.shape:
-        raise ValueError(f"{name} has shape {features.shape}; allowed: [N, F] with N and F of at least 1")
+        raise FieldError(name, Words(f"shape {features.shape}"), "[N, F] with N and F of at least 1")
     if not np.isrealobj(features):
-        raise ValueError(f"{name} has dtype {features.dtype}; allowed: real numbers")
+        raise FieldError(name, Words(f"dtype {features.dtype}"), "real numbers")
     if dtype is not None:
         features = features.astype(dtype, copy=False)
     if not np.isfinite(features).all():
-        raise ValueError(f"{name} has non-finite values; allowed: finite values")
+        raise FieldError(name, Words("non-finite values"), "finite values")
     return features
 
 
 def feature_pair(
     real_features: np.ndarray, fake_features: np.ndarray, *, dtype: type | None = np.float64
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two sets of features of one width, as `feature_matrix` returns them.
+    """Checks two sets of features with `feature_matrix` and compares their widths.
 
     Raises:
-      ValueError: as `feature_matrix`, and if the widths differ.
+      FieldError: as `feature_matrix`, and if the widths differ.
     """
     real_features = feature_matrix(real_features, name="real_features", dtype=dtype)
     fake_features = feature_matrix(fake_features, name="fake_features", dtype=dtype)
     if real_features.shape[1] != fake_features.shape[1]:
         width, allowed = fake_features.shape[1], real_features.shape[1]
-        raise ValueError(f"fake_features is {width} wide; allowed: {allowed}, the width of real_features")
+        raise FieldError("fake_features", Words(f"width {width}"), f"{allowed}, the width of real_features")
     return real_features, fake_features

@@ -1,13 +1,14 @@
-"""The Inception-v3 network of the Frechet and Inception scores, as pure functions of a parameter tree.
+"""The Inception-v3 network of the FID and the Inception score, as pure functions of a parameter tree.
 
-It is the network of TensorFlow's inception-2015-12-05 (1008 logits, no auxiliary head), which differs from later
-Inception-v3 networks: average pools leave out their padding, and the last block pools by the maximum.
+It is the network of TensorFlow's inception-2015-12-05 (1008 logits, no auxiliary head). Unlike later Inception-v3
+networks, it excludes padding from average pools and uses max pooling in the last block.
 
 Parameters are a nested dict with the names of torchvision's and pytorch-fid's state_dict:
-params["Mixed_5b"]["branch1x1"]["conv"]["weight"] is [H, W, I, O], its ["bn"] has weight, bias, running_mean and
-running_var [O]; params["fc"] has weight [2048, 1008] and bias [1008]. `flaxgan.convert.detectors` reads such files.
+params["Mixed_5b"]["branch1x1"]["conv"]["weight"] is [H, W, I, O]; its ["bn"] has weight, bias, running_mean and
+running_var [O]; params["fc"] has weight [2048, 1008] and bias [1008]. `flaxgan.convert.detectors` reads these files.
 
-Reference: Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision"; Heusel et al. 2017.
+References:
+  Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision"; Heusel et al. 2017.
 """
 
 from collections.abc import Mapping
@@ -17,13 +18,14 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.ops.resize import resize_bilinear
 
 FEATURE_DIM = 2048
 NUM_LOGITS = 1008
 SIZE_PX = 299
 
-# Where pytorch-fid publishes its conversion of the TensorFlow weights.
+# The conversion of the TensorFlow weights by pytorch-fid.
 WEIGHTS_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 )
@@ -35,12 +37,12 @@ _EPSILON = 1e-3  # of the batch norms
 
 
 class InceptionOutput(NamedTuple):
-    """What the scores are computed from.
+    """Features for the FID and logits for the Inception score.
 
     Attributes:
-      features: the average of the last block over its pixels ("pool3"), [N, 2048].
-      logits: [N, 1008], without the bias: the Inception score's.
-      bias: [1008]; logits + bias are those of the classifier.
+      features: the last block, averaged over its pixels ("pool3"), [N, 2048].
+      logits: [N, 1008], without the bias, as the Inception score uses them.
+      bias: [1008]; the classifier's logits are logits + bias.
     """
 
     features: jax.Array
@@ -49,18 +51,18 @@ class InceptionOutput(NamedTuple):
 
 
 def inception_output(params: Mapping[str, Any], images: jax.Array, *, convention: str) -> InceptionOutput:
-    """Features and logits of images.
+    """Computes features and logits of images.
 
     Args:
       params: the weights.
       images: uint8, or float in [0, 255], [N, H, W, 3].
-      convention: how they are resized and scaled, see `inception_input`.
+      convention: convention of resizing and scaling, see `inception_input`.
 
     Returns:
-      Features and logits, computed in the type of the weights: float32 as files are read, or float64.
+      Features and logits, computed in the dtype of the weights: float32 as read from files, or float64.
 
     Raises:
-      ValueError: on another shape or convention.
+      FieldError: on another shape or convention.
     """
     x = inception_input(jnp.asarray(images, params["fc"]["weight"].dtype), convention=convention)
     *_, x = inception_activations(params, x).values()
@@ -73,9 +75,10 @@ def inception_input(images: jax.Array, *, convention: str) -> jax.Array:
     """Resizes images to 299x299 and scales them to about [-1, 1].
 
         pytorch_fid   half-pixel centres, 2 x / 255 - 1
-        tf1           TensorFlow 1's rule, (x - 128) / 128: what the weights were trained with, and the official FID
+        tf1           TensorFlow 1's rule, (x - 128) / 128, as in the training of the weights and in the official FID
 
-    The two give Frechet distances that differ and must not be compared. Neither smooths before it shrinks.
+    The Frechet distances of the two conventions differ and must not be compared. Neither smooths images before
+    shrinking them.
 
     Args:
       images: float [N, H, W, 3] in [0, 255].
@@ -85,19 +88,19 @@ def inception_input(images: jax.Array, *, convention: str) -> jax.Array:
       [N, 299, 299, 3] in the images' dtype.
 
     Raises:
-      ValueError: on another shape or convention.
+      FieldError: on another shape or convention.
     """
     if images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f"images: found shape {images.shape}, allowed: [N, H, W, 3]")
+        raise FieldError("images", Words(f"shape {images.shape}"), "[N, H, W, 3]")
     if convention not in CONVENTIONS:
-        raise ValueError(f"convention: found {convention!r}, allowed: {', '.join(CONVENTIONS)}")
+        raise FieldError("convention", convention, ", ".join(CONVENTIONS))
     if convention == "tf1":
         return (resize_bilinear(images, (SIZE_PX, SIZE_PX), rule="legacy") - 128) / 128
     return 2 * resize_bilinear(images / 255, (SIZE_PX, SIZE_PX), rule="half_pixel") - 1
 
 
 def inception_activations(params: Mapping[str, Any], x: jax.Array) -> dict[str, jax.Array]:
-    """The output of every layer and pool [N, H', W', C], in their order, for x of `inception_input`."""
+    """Returns the output [N, H', W', C] of every layer and pool, in order, for x from `inception_input`."""
     outputs: dict[str, jax.Array] = {}
     for name, layer in _LAYERS.items():
         x = outputs[name] = layer(params.get(name, {}), x)
@@ -105,7 +108,7 @@ def inception_activations(params: Mapping[str, Any], x: jax.Array) -> dict[str, 
 
 
 def _conv(p: Mapping[str, Any], x: jax.Array, *, stride: int = 1, padding: str = "SAME") -> jax.Array:
-    """Convolution, batch norm with stored statistics, ReLU."""
+    """Applies convolution, batch norm with stored statistics, and ReLU."""
     bn = p["bn"]
     scale = bn["weight"] * jax.lax.rsqrt(bn["running_var"] + _EPSILON)
     x = jax.lax.conv_general_dilated(
@@ -120,14 +123,14 @@ def _conv(p: Mapping[str, Any], x: jax.Array, *, stride: int = 1, padding: str =
 
 
 def _chain(p: Mapping[str, Any], x: jax.Array, *names: str) -> jax.Array:
-    """Convolutions one after the other."""
+    """Applies convolutions in sequence."""
     for name in names:
         x = _conv(p[name], x)
     return x
 
 
 def _shrink(p: Mapping[str, Any], x: jax.Array) -> jax.Array:
-    """A convolution to half the size, without padding."""
+    """Applies a convolution of stride 2, without padding."""
     return _conv(p, x, stride=2, padding="VALID")
 
 

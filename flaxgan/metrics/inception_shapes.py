@@ -1,4 +1,4 @@
-"""The names and shapes of the weights of `flaxgan.metrics.inception`, as its files have them."""
+"""The names and shapes of the weights of `flaxgan.metrics.inception` in its files."""
 
 from flaxgan.metrics.inception import FEATURE_DIM, NUM_LOGITS
 
@@ -6,7 +6,7 @@ _Kernel = tuple[int, int, int, int]  # input channels, output channels, height, 
 
 
 def weight_shapes() -> dict[str, tuple[int, ...]]:
-    """state_dict name -> shape in PyTorch's layout: kernels [O, I, H, W], fc [1008, 2048]."""
+    """Returns state_dict name -> shape in PyTorch's layout: kernels [O, I, H, W], fc [1008, 2048]."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, (inputs, outputs, height, width) in _convolutions().items():
         shapes[f"{name}.conv.weight"] = (outputs, inputs, height, width)

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 
 
 def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
-    """Spherical interpolation between the directions of a and b.
+    """Interpolates spherically between the directions of a and b.
 
     Args:
       a: [..., Z], not zero.
-      b: [..., Z], neither zero nor along the line of a.
+      b: [..., Z], neither zero nor parallel to a.
       t: position, 0 at a and 1 at b, broadcastable against [..., 1].
 
     Returns:
@@ -23,7 +23,7 @@ def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
 
 
 def lerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
-    """Linear interpolation: a where t is 0, b where it is 1."""
+    """Interpolates linearly between a (t = 0) and b (t = 1)."""
     return a + (b - a) * t
 
 

@@ -1,10 +1,11 @@
-"""Widths of BigGAN's networks, and of SAGAN's, which they extend; and where self-attention stands in them."""
+"""Channels and positions of self-attention in the networks of BigGAN and of SAGAN, which BigGAN extends."""
 
+from flaxgan.errors import FieldError
 from flaxgan.networks import _checks as checks
 from flaxgan.nn import pyramid
 
 # Channels as multiples of a network's width, by the number of doublings from the base grid to the image: 3 at 32x32, 7
-# at 512x512. Brock et al. 2019, tables 4 to 9, and their code for CIFAR-10; SAGAN's at 128x128 are the same.
+# at 512x512. Brock et al. 2019, tables 4 to 9, and their code for CIFAR-10; those of SAGAN at 128x128 are the same.
 _G_MULTIPLIERS = {
     3: (4, 4, 4, 4),
     4: (16, 16, 8, 4, 2),
@@ -19,7 +20,7 @@ _D_MULTIPLIERS = {
     6: (1, 2, 4, 8, 8, 16, 16),
     7: (1, 1, 2, 4, 8, 8, 16, 16),
 }
-_SMALL = 3  # With so many doublings or fewer, the discriminator halves the grid twice at most, then keeps it.
+_SMALL = 3  # Up to this number of doublings, the discriminator halves the grid at most twice, then keeps it.
 _SMALL_HALVINGS = 2
 _SMALL_FLAT_BLOCKS = 2
 
@@ -27,15 +28,15 @@ _SMALL_FLAT_BLOCKS = 2
 def generator_channels(
     image_shape: tuple[int, int, int], g_channels: int, g_multipliers: tuple[int, ...] | None
 ) -> tuple[int, ...]:
-    """Channels of the generator at each grid, the base grid first.
+    """Returns the channels of the generator at each grid, the base grid first.
 
     Args:
       image_shape: (H, W, C).
-      g_channels: what they are multiples of.
-      g_multipliers: one for each grid, or None for those published.
+      g_channels: width of which they are multiples.
+      g_multipliers: one for each grid, or None for the published ones.
 
     Raises:
-      ValueError: on a wrong number of multipliers, or if none are published for this size.
+      FieldError: on another number of multipliers, or if none are published for this size.
     """
     count = _doublings(image_shape)
     published = (4,) * (count + 1) if count < _SMALL else _G_MULTIPLIERS.get(count)
@@ -48,7 +49,7 @@ def generator_channels(
 def discriminator_channels(
     image_shape: tuple[int, int, int], d_channels: int, d_multipliers: tuple[int, ...] | None
 ) -> tuple[int, ...]:
-    """Channels of each of the discriminator's blocks; arguments and errors as for the generator's."""
+    """Returns the channels of each block of the discriminator; see `generator_channels`."""
     count, halvings = _doublings(image_shape), downsamples(image_shape)
     published = (4,) * (halvings + _SMALL_FLAT_BLOCKS) if count < _SMALL else _D_MULTIPLIERS.get(count)
     multipliers = _checked_multipliers(image_shape, published, halvings + 1, d_multipliers=d_multipliers)
@@ -56,18 +57,18 @@ def discriminator_channels(
 
 
 def downsamples(image_shape: tuple[int, int, int]) -> int:
-    """How many of the discriminator's blocks, the first ones, halve the grid."""
+    """Returns the number of first blocks of the discriminator that halve the grid."""
     count = _doublings(image_shape)
     return min(count, _SMALL_HALVINGS) if count <= _SMALL else count
 
 
 def generator_outputs(image_shape: tuple[int, int, int]) -> list[int]:
-    """Resolution of the output of each of the generator's blocks."""
+    """Returns the output resolution of each block of the generator."""
     return [pyramid.resolution(grid) for grid in pyramid.grids(*image_shape[:2])[1:]]
 
 
 def discriminator_outputs(image_shape: tuple[int, int, int], num_blocks: int) -> list[int]:
-    """Resolution of the output of each of so many blocks of the discriminator."""
+    """Returns the output resolution of each of the discriminator's blocks."""
     image_px, halvings = pyramid.resolution(image_shape[:2]), downsamples(image_shape)
     return [image_px >> min(index + 1, halvings) for index in range(num_blocks)]
 
@@ -75,17 +76,17 @@ def discriminator_outputs(image_shape: tuple[int, int, int], num_blocks: int) ->
 def attention_blocks(
     outputs: list[int], *, default_px: int, only_first: bool = False, **fields: tuple[int, ...] | None
 ) -> tuple[int, ...]:
-    """Indices of the blocks that self-attention follows.
+    """Returns the indices of the blocks that self-attention follows.
 
     Args:
-      outputs: resolution of each block's output.
-      default_px: the greatest resolution of attention, if that is not given; 0 is none.
-      only_first: whether it follows only the first of the blocks of a resolution.
-      **fields: one field: the resolutions at which there is attention; None is the greatest up to default_px, or the
-        least there is.
+      outputs: output resolution of each block.
+      default_px: largest default resolution of attention; 0 disables it.
+      only_first: whether attention follows only the first block of a resolution.
+      **fields: exactly one field with the resolutions of attention; None is the largest up to default_px, or the
+        smallest if all are larger.
 
     Raises:
-      ValueError: if no block has such an output.
+      FieldError: if no block has such an output.
     """
     ((field, resolutions),) = fields.items()
     if resolutions is None:
@@ -108,12 +109,13 @@ def _checked_multipliers(
     at_least: int,
     **fields: tuple[int, ...] | None,
 ) -> tuple[int, ...]:
-    """The multipliers of the one field, or those published."""
+    """Returns the multipliers of the given field, or the published ones."""
     ((field, multipliers),) = fields.items()
     if multipliers is None:
         height, width, _ = image_shape
-        allowed = f"a tuple of integers above 0, as there are no published ones for {height}x{width} pixels"
-        checks.require(published is not None, field, None, allowed)
+        if published is None:
+            allowed = f"a tuple of integers above 0, as there are no published ones for {height}x{width} pixels"
+            raise FieldError(field, None, allowed)
         return published
     is_tuple = isinstance(multipliers, tuple | list) and len(multipliers) >= at_least
     fits = is_tuple and all(isinstance(number, int) and number > 0 for number in multipliers)

@@ -1,7 +1,8 @@
-"""Fields of build() that the families without styles share: grids, channels, normalization, labels."""
+"""Checks of `build` arguments that families without styles share: grids, channels, normalization, labels."""
 
 import jax
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.networks import _checks as checks
 from flaxgan.nn.generator_norm import NORMS
 from flaxgan.nn.layers import SpectralNorm
@@ -14,15 +15,15 @@ OF_CLASSES = ("conditional", "self_modulated")
 
 
 def checked_levels(field: str, levels: int | None, image_shape: tuple[int, int, int]) -> int:
-    """How often a network halves or doubles the image's sides.
+    """Returns the number of times that a network halves or doubles the sides of the image.
 
     Args:
       field: name of the field.
-      levels: its value; None stops where the shorter side would fall below 4 pixels.
+      levels: its value; None stops before the shorter side falls below 4 pixels.
       image_shape: (H, W, C).
 
     Raises:
-      ValueError: if the image shape is none, or its sides cannot be halved so often.
+      FieldError: if image_shape is not an image shape, or its sides cannot be halved `levels` times.
     """
     is_shape = len(image_shape) == 3 and all(isinstance(size, int) and size >= 1 for size in image_shape)
     checks.require(is_shape, "image_shape", image_shape, "(height, width, channels), all at least 1")
@@ -34,12 +35,12 @@ def checked_levels(field: str, levels: int | None, image_shape: tuple[int, int, 
         allowed = "sides of at least 8 pixels that are both even, such as 64x64 or 40x56"
         checks.require(levels >= 1, "image_shape", image_shape, allowed)
     fits = height % 2**levels == 0 and width % 2**levels == 0
-    checks.require(fits, field, levels, f"so many halvings as divide both sides of {height}x{width} pixels")
+    checks.require(fits, field, levels, f"a number of halvings that divide both sides of {height}x{width} pixels")
     return levels
 
 
 def doubling(first: int, most: int, count: int) -> tuple[int, ...]:
-    """Channels at `count` grids, each half as large as the one before: first, 2 first, 4 first ..., at most `most`."""
+    """Returns the channels at `count` grids of halving size: first, 2 first, 4 first, ..., at most `most`."""
     return tuple(min(first * 2**level, most) for level in range(count))
 
 
@@ -53,15 +54,19 @@ def checked_norm(
     hidden: int | None = 32,
     spectral: SpectralNorm | None = None,
 ) -> NormConfig:
-    """The generator's normalization; g_norm None is "conditional" if there are classes, else "batch".
+    """Checks and builds the normalization of the generator.
 
     Args:
-      g_norm, num_classes, hidden: the fields of these names.
-      eps, momentum, unbiased: the fields norm_eps, norm_momentum, norm_unbiased.
-      spectral: of the kernels of "self_modulated".
+      g_norm: the field g_norm; None is "conditional" with classes, else "batch".
+      num_classes: the field num_classes.
+      eps: the field norm_eps.
+      momentum: the field norm_momentum.
+      unbiased: the field norm_unbiased.
+      hidden: the field hidden.
+      spectral: spectral normalization of the kernels of "self_modulated".
 
     Raises:
-      ValueError: on another kind, or one that does not go with the classes.
+      FieldError: on another kind, or a kind that is not allowed with this number of classes.
     """
     checks.require_integers(0, num_classes=num_classes)
     checks.require_optional_integers(1, hidden=hidden)
@@ -79,10 +84,10 @@ def checked_norm(
 
 
 def checked_projection(projection: bool | None, num_classes: int) -> int:
-    """Number of classes that the discriminator's head projects on; None is all there are.
+    """Returns the number of classes of the projection in the discriminator's head; None projects with classes.
 
     Raises:
-      ValueError: if it shall project without labels.
+      FieldError: on projection without labels.
     """
     if projection is None:
         return num_classes
@@ -93,10 +98,10 @@ def checked_projection(projection: bool | None, num_classes: int) -> int:
 
 
 def checked_spectral(eps: float, from_input: bool, **enabled: bool) -> dict[str, SpectralNorm | None]:
-    """The spectral normalization of each field that is True, None for the others.
+    """Returns the spectral normalization of each field that is True, and None for the others.
 
     Raises:
-      ValueError: if a field is no boolean, or eps is not above 0.
+      FieldError: if a field is not a boolean, or eps is not above 0.
     """
     checks.require_booleans(spectral_from_input=from_input, **enabled)
     checks.require_positive(spectral_eps=eps)
@@ -104,17 +109,17 @@ def checked_spectral(eps: float, from_input: bool, **enabled: bool) -> dict[str,
 
 
 def compute_dtype(dtype: str) -> str | None:
-    """The compute type of the layers: None, the promoted type of inputs and parameters, for float32.
+    """Returns the compute type of the layers; float32 gives None, the promoted type of inputs and parameters.
 
     Raises:
-      ValueError: on another type than DTYPES.
+      FieldError: on a type that is not in DTYPES.
     """
     checks.require_one_of(DTYPES, dtype=dtype)
     return None if dtype == "float32" else dtype
 
 
 def require_images(images: jax.Array, image_shape: tuple[int, int, int]) -> None:
-    """Raises ValueError unless the images have the shape that a network is built for."""
+    """Raises FieldError unless the images have the shape for which a network was built."""
     if images.ndim != 4 or images.shape[1:] != tuple(image_shape):
         allowed = ", ".join(map(str, image_shape))
-        raise ValueError(f"images: found shape {images.shape}, allowed: [N, {allowed}]")
+        raise FieldError("images", Words(f"shape {images.shape}"), f"[N, {allowed}]")

@@ -1,4 +1,4 @@
-"""Checks of the build() arguments that the families which grow have in common."""
+"""Checks of `build` arguments that progressively growing families share."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ def check_pyramid(
     low_precision_resolutions: int,
     **others: Any,
 ) -> None:
-    """Checks the image's shape and the widths of the networks; the other fields are checked elsewhere.
+    """Checks the image shape and the channels of the networks; other fields are ignored.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     del others
     pyramid.require_buildable(image_shape)
@@ -31,10 +31,10 @@ def check_pyramid(
 
 
 def checked_filter(taps: Any) -> tuple[float, ...] | None:
-    """blur_filter as a tuple.
+    """Returns blur_filter as a tuple.
 
     Raises:
-      ValueError: if it is neither None nor an odd number of numbers that do not sum to 0.
+      FieldError: if it is neither None nor an odd number of numbers that do not sum to 0.
     """
     if taps is None:
         return None
@@ -56,12 +56,15 @@ def check_stddev(
     """Checks the fields of the minibatch standard deviation.
 
     Args:
-      channels: of the features that it looks at.
-      num_classes: classes that the discriminator is conditioned on.
-      mbstd_averaging, mbstd_group_size, mbstd_num_channels, mbstd_by_class: the fields.
+      channels: number of channels of its input features.
+      num_classes: number of classes of the discriminator.
+      mbstd_averaging: the field of this name.
+      mbstd_group_size: the field of this name.
+      mbstd_num_channels: the field of this name.
+      mbstd_by_class: the field of this name.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     checks.require_optional_integers(1, mbstd_group_size=mbstd_group_size)
     checks.require_integers(0, mbstd_num_channels=mbstd_num_channels)
@@ -80,6 +83,6 @@ def check_stddev(
 
 
 def base_channels(*, image_shape: tuple[int, int, int], channel_base: int, channel_max: int, **others: Any) -> int:
-    """Channels at the base grid; other fields do not matter."""
+    """Returns the number of channels at the base grid; other fields are ignored."""
     del others
     return pyramid.channels(pyramid.base_grid(*image_shape[:2]), channel_base, channel_max)

@@ -1,4 +1,4 @@
-"""Checks of the fields of `flaxgan.networks.stylegan2.build`, group by group."""
+"""Checks of the arguments of `flaxgan.networks.stylegan2.build`, by group."""
 
 import math
 from typing import Any
@@ -17,19 +17,19 @@ _MAPPING_FIELDS = {
 def checked_blocks(
     prefix: str, blocks: dict[str, Any], image_shape: tuple[int, int, int], dtype: str
 ) -> dict[str, Any]:
-    """Checks what the blocks of a network are built with.
+    """Checks the settings of the blocks of a network.
 
     Args:
-      prefix: what the fields' names start with, "d_" for the discriminator's own.
+      prefix: prefix of the names of the fields, "d_" for the discriminator's own.
       blocks: channel_base, channel_max, activation, resample_filter, conv_clamp, low_precision_resolutions.
       image_shape: (H, W, C).
       dtype: compute type of the highest resolutions.
 
     Returns:
-      The same, the filter as a tuple and an infinite clamp as None.
+      The settings, with the filter as a tuple and None for an infinite clamp.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     field = {name: {f"{prefix}{name}": value} for name, value in blocks.items()}
     checks.require_integers(1, **field["channel_base"], **field["channel_max"])
@@ -46,15 +46,15 @@ def checked_blocks(
 
 
 def check_mapping(prefix: str, mapping: dict[str, Any], *, min_layers: int) -> None:
-    """Checks what a mapping network is built with.
+    """Checks the settings of a mapping network.
 
     Args:
-      prefix: what the fields' names start with, "d_" for the discriminator's own.
+      prefix: prefix of the names of the fields, "d_" for the discriminator's own.
       mapping: num_layers, embed_features, layer_features, activation, lr_multiplier.
-      min_layers: the least depth.
+      min_layers: minimum depth.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     field = {name: {prefix + _MAPPING_FIELDS.get(name, name): value} for name, value in mapping.items()}
     checks.require_integers(min_layers, **field["num_layers"])
@@ -64,22 +64,22 @@ def check_mapping(prefix: str, mapping: dict[str, Any], *, min_layers: int) -> N
 
 
 def check_label_projection(cmap_features: int, mapping: dict[str, Any]) -> None:
-    """Checks that a label embedding without layers behind it is as wide as the projection that it becomes."""
+    """Checks that a label embedding without subsequent layers has the width of the label projection."""
     fits = mapping["num_layers"] > 0 or mapping["embed_features"] in (None, cmap_features)
     allowed = f"None or {cmap_features}, the width of the label projection, because d_mapping_layers is 0"
     checks.require(fits, "d_embed_features", mapping["embed_features"], allowed)
 
 
 def check_epilogue(epilogue: dict[str, Any], base_channels: int, num_classes: int) -> None:
-    """Checks what the end of the discriminator is built with.
+    """Checks the settings of the end of the discriminator.
 
     Args:
       epilogue: epilogue_activation, mbstd_group_size, mbstd_num_channels, mbstd_by_class.
-      base_channels: the discriminator's channels at the base grid.
-      num_classes: classes to condition on.
+      base_channels: number of channels of the discriminator at the base grid.
+      num_classes: number of classes.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     num_channels, by_class = epilogue["mbstd_num_channels"], epilogue["mbstd_by_class"]
     if epilogue["epilogue_activation"] is not None:
@@ -94,7 +94,7 @@ def check_epilogue(epilogue: dict[str, Any], base_channels: int, num_classes: in
 
 
 def base_channels(image_shape: tuple[int, int, int], blocks: dict[str, Any]) -> int:
-    """Channels at the base grid of a network with these blocks."""
+    """Returns the number of channels at the base grid of a network with these blocks."""
     return pyramid.channels(pyramid.base_grid(*image_shape[:2]), blocks["channel_base"], blocks["channel_max"])
 
 

@@ -1,7 +1,10 @@
 """BigGAN and BigGAN-deep.
 
-Reference: Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", appendix B.
+References:
+  Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", appendix B.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,31 +20,31 @@ from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import Embed, SpectralNorm
 from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.residual import INITIALIZERS, kernel_init
-from flaxgan.ops.one_hot import label_vectors
+from flaxgan.ops.one_hot import class_vectors
 from flaxgan.types import Gan
 
 G_NORMS = ("conditional", "self_modulated", "batch")
 
-_CHUNK = 20  # Width of a chunk of z in the paper: z has 6 x 20 at 128x128, 140 at 256x256, 160 at 512x512.
-_Z_DIM = 128  # Where z is not split.
+_CHUNK = 20  # Width of a chunk of z in the paper: z has 6 x 20 numbers at 128x128, 140 at 256x256, 160 at 512x512.
+_Z_DIM = 128  # Width of a z that is not split.
 _ATTENTION_PX = 64
 
 
 class Generator(nn.Module):
-    """Latents and classes to images; every block sees the class, and a part of the latent of its own.
+    """Maps latents and classes to images; the norms of every block take the class and a chunk of the latent.
 
-    With norms by vectors, those of block i see the class embedding joined with chunk i of z (`hierarchical`), and the
-    dense layer sees chunk 0; of BigGAN-deep, all see the class embedding joined with z. With other norms the dense
-    layer sees z, and self-modulation z, or z' = z + E(c) + E'(c) * z where there are classes.
+    With norms conditioned on vectors, those of block i take the class embedding concatenated with chunk i of z
+    (`hierarchical`), and the dense layer takes chunk 0; in BigGAN-deep, all take the class embedding concatenated with
+    z. With other norms the dense layer takes z. Self-modulation takes z, or z' = z + E(c) + E'(c) * z with classes.
 
     Submodules: body; shared, the class embedding, or latent (E and E').
 
     Attributes:
-      body: what makes images of latents and conditions.
+      body: network from latents and conditions to images.
       num_classes: number of classes K; 0 is unconditional, and labels are then ignored.
-      shared_dim: width of the class embedding; 0: the norms see the class itself, one-hot.
-      hierarchical: whether the norms see z, or a part of it.
-      initializer: that of the class embedding, one of `flaxgan.nn.residual.INITIALIZERS`.
+      shared_dim: width of the class embedding; with 0 the norms take the one-hot class.
+      hierarchical: whether the norms take z or a chunk of it.
+      initializer: initializer of the class embedding, one of `flaxgan.nn.residual.INITIALIZERS`.
     """
 
     body: GeneratorBody
@@ -57,13 +60,13 @@ class Generator(nn.Module):
         Args:
           z: latents [N, Z], N(0, I).
           labels: int32 [N] or float [N, K]; ignored without classes.
-          train: whether statistics are the batch's; "batch_stats" and "spectral" must then be mutable.
+          train: whether to use the statistics of the batch; "batch_stats" and "spectral" must then be mutable.
 
         Returns:
           Images [N, H, W, C] in [-1, 1], float32, or float64 if z is.
 
         Raises:
-          ValueError: if there are classes, but no labels.
+          FieldError: if there are classes, and labels are missing.
         """
         num_blocks = len(self.body.channels) - 1
         if isinstance(self.body.norm, NormConfig):
@@ -79,9 +82,9 @@ class Generator(nn.Module):
         return self.body(first, conditions, train=train)
 
     def _classes(self, labels: jax.Array | None) -> jax.Array:
-        """Class vectors [N, shared_dim], or [N, K]."""
+        """Returns class vectors [N, shared_dim], or [N, K]."""
         if self.shared_dim == 0:
-            return label_vectors(labels, self.num_classes)
+            return class_vectors(labels, self.num_classes)
         init = kernel_init(self.initializer)
         # Without spectral normalization, as in the official code.
         return Embed(self.num_classes, self.shared_dim, embedding_init=init, name="shared")(labels)
@@ -118,49 +121,53 @@ def build(
     hidden: int | None = 32,
     dtype: str = "float32",
 ) -> Gan:
-    """Builds BigGAN's two networks. The defaults are those at 128x128.
+    """Builds the networks of BigGAN or BigGAN-deep. The defaults are those at 128x128.
+
+    The generator's channels are g_channels * g_multipliers, from the base grid on. The discriminator's channels are
+    d_channels * d_multipliers, for each block; in BigGAN-deep, for a first convolution and each group of blocks.
+    None takes the published multipliers.
+
+    Conditional norms take the class embedding. With hierarchical=True they also take a chunk of z for each block (in
+    BigGAN-deep, all of z); None is True with 'conditional' norms, unless shared_dim is 0 with classes.
+
+    d_activated_shortcut is for weights from libraries in which a ReLU overwrites the input of a block. The class
+    embeddings of the generator are not spectrally normalized.
 
     Args:
-      image_shape: (H, W, C): a small base grid (4x4, 4x6, 5x7, ...) times a power of two, and at least 1 channel.
-      num_classes: classes to condition both networks on; 0 is unconditional.
-      z_dim: width of the latent z; None is 20 for the dense layer and for each block where z is split, else 128.
-      g_norm: the generator's normalization: 'conditional' on classes and z, 'self_modulated' by z (and the classes,
-        where there are any), or, without classes only, 'batch'.
-      shared_dim: width of the class embedding that all norms share; 0: each has gains and offsets by class.
-      hierarchical: whether each block's conditional norms see a chunk of z of their own (of BigGAN-deep, all of z);
-        None is True with 'conditional' norms, unless shared_dim is 0 with classes.
-      g_channels: the generator's width ...
-      g_multipliers: ... times these are its channels at each grid, the base grid first; None is as published.
-      g_attention_px: resolutions at which self-attention follows its blocks; None is 64 (or the next below), for images
-        larger than that.
-      g_depth: its blocks for each doubling, of BigGAN-deep.
-      g_spectral: spectral normalization of the generator, but for class embeddings.
-      d_channels: the discriminator's width ...
-      d_multipliers: ... times these are the channels of its blocks (of BigGAN-deep, of a first convolution, then of
-        each group of blocks), of which the first ones halve the grid; None is as published.
-      d_attention_px: resolutions at which self-attention follows its blocks; None is 64 (or the next below), for images
-        larger than that.
-      d_depth: its blocks in a group, of BigGAN-deep.
-      d_wide: whether its blocks widen in the first of their two convolutions instead of the second.
-      d_activated_shortcut: whether the shortcuts of its blocks see the block's input after the ReLU, as in libraries
-        whose ReLU overwrites its input: for weights from there.
-      d_spectral: spectral normalization of the discriminator.
-      deep: BigGAN-deep.
-      initializer: that of the kernels and embeddings: 'orthogonal', 'normal' (0.02) or 'xavier'.
-      spectral_eps: least length that spectral normalization divides a vector by.
-      spectral_iterations: its power iterations in a training step.
-      spectral_eval_iterates: whether it makes one in evaluation, too, without storing it.
-      norm_eps: added to variances.
-      norm_momentum: share of the new batch in running statistics.
+      image_shape: (H, W, C); H and W are a small base grid (4x4, 4x6, 5x7, ...) times a power of two.
+      num_classes: number of classes for conditioning both networks; 0 is unconditional.
+      z_dim: width of the latent z; None is 20 for the dense layer and for each block if z is split, else 128.
+      g_norm: 'conditional' on classes and z, 'self_modulated' by z and classes, or, without classes only, 'batch'.
+      shared_dim: width of the class embedding that all norms share; 0 gives each norm gains and offsets by class.
+      hierarchical: whether the conditional norms of each block take a chunk of z; None is the default above.
+      g_channels: width of the generator, of which the channels are multiples.
+      g_multipliers: multiples of g_channels for each grid, the base grid first; None takes the published ones.
+      g_attention_px: resolutions of self-attention in the generator; None is 64, or the next below, for larger images.
+      g_depth: number of generator blocks for each doubling, in BigGAN-deep.
+      g_spectral: whether the generator, except class embeddings, is spectrally normalized.
+      d_channels: width of the discriminator, of which the channels are multiples.
+      d_multipliers: multiples of d_channels for each block; None takes the published ones.
+      d_attention_px: resolutions of self-attention in the discriminator; None is as for g_attention_px.
+      d_depth: number of discriminator blocks in a group, in BigGAN-deep.
+      d_wide: whether blocks of the discriminator widen in their first convolution instead of the second.
+      d_activated_shortcut: whether shortcuts of the discriminator take the input of their block after the ReLU.
+      d_spectral: whether the discriminator is spectrally normalized.
+      deep: whether to build BigGAN-deep.
+      initializer: initializer of kernels and embeddings: 'orthogonal', 'normal' (0.02) or 'xavier'.
+      spectral_eps: least length by which spectral normalization divides a vector.
+      spectral_iterations: number of power iterations of spectral normalization in a training step.
+      spectral_eval_iterates: whether evaluation makes one power iteration, too, without storing it.
+      norm_eps: epsilon added to variances.
+      norm_momentum: weight of the new batch in running statistics.
       norm_unbiased: whether running variances are unbiased.
-      hidden: width of the hidden layers of self-modulation; None is none.
+      hidden: width of the hidden layers of self-modulation; None has no hidden layers.
       dtype: compute type of the layers: 'float32' or 'bfloat16'.
 
     Returns:
       The Gan.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     pyramid.require_buildable(image_shape)
     checks.require_integers(0, num_classes=num_classes, shared_dim=shared_dim)
@@ -175,7 +182,7 @@ def build(
     checks.require_positive(spectral_eps=spectral_eps, norm_eps=norm_eps)
     checks.require_shares(norm_momentum=norm_momentum)
 
-    image_shape = tuple(image_shape)
+    image_shape = checks.shape_of(image_shape)
     hierarchical = _checked_hierarchical(hierarchical, g_norm, num_classes=num_classes, shared_dim=shared_dim)
     g_widths = _biggan_plan.generator_channels(image_shape, g_channels, g_multipliers)
     d_widths = _biggan_plan.discriminator_channels(image_shape, d_channels, d_multipliers)
@@ -185,18 +192,18 @@ def build(
         _check_deep("g_", g_widths[::-1])
         _check_deep("d_", d_widths)
     spectral = SpectralNorm(spectral_eps, spectral_iterations, spectral_eval_iterates)
-    statistics = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
+    statistics: dict[str, Any] = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
+    norm: NormConfig | VectorNormConfig
     if g_norm == "conditional":
-        is_table = (
-            num_classes > 0 and shared_dim == 0
-        )  # Such norms are embeddings, and no embedding of G is normalized.
+        # With shared_dim 0 these norms are class embeddings, which are not normalized in G.
+        is_table = num_classes > 0 and shared_dim == 0
         statistics |= {"spectral": spectral if g_spectral and not is_table else None}
         norm = VectorNormConfig(**statistics, initializer=initializer)
     else:
         statistics |= {"spectral": spectral if g_spectral else None}
         norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden)
     default_px = _ATTENTION_PX if pyramid.resolution(image_shape[:2]) > _ATTENTION_PX else 0
-    both = {"initializer": initializer, "dtype": fields.compute_dtype(dtype)}
+    both: dict[str, Any] = {"initializer": initializer, "dtype": fields.compute_dtype(dtype)}
     g_outputs = _biggan_plan.generator_outputs(image_shape)
     body = GeneratorBody(
         image_shape,
@@ -231,7 +238,7 @@ def build(
 
 
 def _checked_hierarchical(hierarchical: bool | None, g_norm: str, *, num_classes: int, shared_dim: int) -> bool:
-    """Whether norms see z, as asked for or by default, if that is possible with the rest."""
+    """Returns whether norms take z, after checking it against the other fields; None is the default."""
     is_table = num_classes > 0 and shared_dim == 0
     if hierarchical is None:
         hierarchical = g_norm == "conditional" and not is_table
@@ -246,7 +253,7 @@ def _checked_hierarchical(hierarchical: bool | None, g_norm: str, *, num_classes
 
 
 def _checked_z_dim(z_dim: int | None, chunks: int) -> int:
-    """The width of z, a multiple of the number of chunks that it is split into."""
+    """Returns the width of z, a multiple of the number of its chunks."""
     if z_dim is None:
         return _CHUNK * chunks if chunks > 1 else _Z_DIM
     allowed = f"None or a multiple of {chunks}: a chunk for the dense layer and for each block"
@@ -255,7 +262,7 @@ def _checked_z_dim(z_dim: int | None, chunks: int) -> int:
 
 
 def _check_deep(prefix: str, widths: tuple[int, ...]) -> None:
-    """Checks that channels suffice for BigGAN-deep, and do not fall from the image to the base grid."""
+    """Checks that there are enough channels for BigGAN-deep, and none fewer nearer to the base grid."""
     allowed = f"at least {RATIO} channels everywhere in BigGAN-deep"
     checks.require(min(widths) >= RATIO, f"{prefix}channels", widths, allowed)
     allowed = "channels that do not fall from the image to the base grid in BigGAN-deep"

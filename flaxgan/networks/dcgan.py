@@ -1,9 +1,12 @@
-"""DCGAN: strided and transposed convolutions; also in the form with 3x3 convolutions between them (SNDCGAN).
+"""DCGAN, of strided and transposed convolutions, and SNDCGAN, with 3x3 convolutions between them.
 
-Reference: Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
-Networks" (DCGAN), section 3 and figure 1; Miyato et al. 2018, "Spectral Normalization for Generative Adversarial
-Networks", appendix B.4, table 3 (SNDCGAN). The numbers are those of the DCGAN example of PyTorch.
+References:
+  Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks"
+  (DCGAN), section 3 and figure 1; Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks",
+  appendix B.4, table 3 (SNDCGAN). The numbers are those of the DCGAN example of PyTorch.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,18 +30,18 @@ _INIT = nn.initializers.normal(0.02)
 class Generator(nn.Module):
     """A dense layer (a transposed convolution of one pixel), transposed convolutions of stride 2, tanh.
 
-    Each layer but the last is followed by norm and ReLU. Submodules: base, norm0, deconv1, norm1, ..., output; latent,
-    for self-modulation with classes.
+    Norm and ReLU follow each layer but the last. Submodules: base, norm0, deconv1, norm1, ..., output; latent, for
+    self-modulation with classes.
 
     Attributes:
       image_shape: (H, W, C).
-      channels: of the base grid, then of each transposed convolution but that which gives the image.
-      architecture: "dcgan", where a transposed convolution gives the image, or "sndcgan", a 3x3 convolution after it.
+      channels: channels of the base grid, then of each transposed convolution except the one that outputs the image.
+      architecture: "dcgan" outputs the image by a transposed convolution, "sndcgan" by a 3x3 convolution after it.
       kernel_size: side of the kernels of the transposed convolutions, 4 or 5.
       use_bias: whether the layers have biases.
-      base_norm: whether the dense layer is followed by norm and ReLU.
+      base_norm: whether norm and ReLU follow the dense layer.
       norm: the normalization.
-      spectral: spectral normalization of all kernels; None is none.
+      spectral: spectral normalization of all kernels; None disables it.
       dtype: compute type; None is the promoted type of input and parameters.
     """
 
@@ -59,7 +62,7 @@ class Generator(nn.Module):
         Args:
           z: latents [N, Z], N(0, I).
           labels: int32 [N] or float [N, K]; ignored without classes.
-          train: whether statistics are the batch's; "batch_stats" and "spectral" must then be mutable.
+          train: whether to use the statistics of the batch; "batch_stats" and "spectral" must then be mutable.
 
         Returns:
           Images [N, H, W, C] in [-1, 1], float32, or float64 if z is.
@@ -67,7 +70,7 @@ class Generator(nn.Module):
         first, *others = self.channels
         levels = len(others) + (self.architecture == "dcgan")
         height, width = (size // 2**levels for size in self.image_shape[:2])
-        layer = {
+        layer: dict[str, Any] = {
             "use_bias": self.use_bias,
             "spectral": self.spectral,
             "kernel_init": _INIT,
@@ -91,27 +94,27 @@ class Generator(nn.Module):
         """Maps [N, H, W, I] to [N, 2 H, 2 W, O]."""
         size = 2 * x.shape[1], 2 * x.shape[2]
         x = ConvTranspose(features, self.kernel_size, **layer, name=name)(x, train=train)
-        return x[:, : size[0], : size[1]]  # A kernel of 5 leaves one row and one column more, at the end.
+        return x[:, : size[0], : size[1]]  # A kernel of 5 adds one row and one column at the end.
 
 
 class Discriminator(nn.Module):
-    """Convolutions, each followed by norm (but for the first one) and LeakyReLU, and a linear layer or projection.
+    """Convolutions, each followed by norm (except the first) and LeakyReLU, and a linear layer or projection.
 
     Submodules: conv1, norm1, conv2, norm2, ..., head.
 
     Attributes:
       image_shape: (H, W, C).
-      channels: of the convolutions.
-      architecture: "dcgan", all convolutions have stride 2, or "sndcgan", 3x3 convolutions without a stride before,
-        between and after those of stride 2, whose kernels are 4x4.
+      channels: channels of the convolutions.
+      architecture: "dcgan" has only convolutions of stride 2; "sndcgan" has 3x3 convolutions of stride 1 before,
+        between and after 4x4 convolutions of stride 2.
       kernel_size: side of the kernels of the convolutions of stride 2, 4 or 5.
-      num_classes: classes that the head projects on; 0 is none, and labels are then ignored.
+      num_classes: number of classes of the projection; 0 has none, and labels are then ignored.
       pooling: "flatten", or "sum" or "mean" over all pixels, before the head.
       use_bias: whether the layers have biases.
-      first_norm: whether the first convolution, too, is followed by norm.
+      first_norm: whether norm also follows the first convolution.
       norm: the normalization.
       negative_slope: slope of the LeakyReLU below 0.
-      spectral: spectral normalization of all kernels; None is none.
+      spectral: spectral normalization of all kernels; None disables it.
       dtype: compute type of the convolutions; None is the promoted type of input and parameters.
     """
 
@@ -135,17 +138,20 @@ class Discriminator(nn.Module):
         """Scores images [N, H, W, C] with labels int32 [N] or float [N, K]; train as in `Generator`.
 
         Raises:
-          ValueError: if the images have another shape.
+          FieldError: if the images have another shape.
         """
         fields.require_images(images, self.image_shape)
         x = images
-        layer = {"use_bias": self.use_bias, "spectral": self.spectral, "kernel_init": _INIT, "dtype": self.dtype}
-        for index, features in enumerate(self.channels, start=1):
-            if self.architecture == "sndcgan" and index % 2 == 1:
-                shape = {"kernel_size": 3}
-            else:
-                shape = {"kernel_size": self.kernel_size, "strides": 2, "padding": "SAME"}
-            x = Conv(features, **shape, **layer, name=f"conv{index}")(x, train=train)
+        layer: dict[str, Any] = {
+            "use_bias": self.use_bias,
+            "spectral": self.spectral,
+            "kernel_init": _INIT,
+            "dtype": self.dtype,
+        }
+        strided: dict[str, Any] = {"kernel_size": self.kernel_size, "strides": 2, "padding": "SAME"}
+        for index, channels in enumerate(self.channels, start=1):
+            shape = {"kernel_size": 3} if self.architecture == "sndcgan" and index % 2 == 1 else strided
+            x = Conv(channels, **shape, **layer, name=f"conv{index}")(x, train=train)
             if index > 1 or self.first_norm:
                 x = self.norm.layer(f"norm{index}")(x, Condition(), train=train)
             x = nn.leaky_relu(x, self.negative_slope)
@@ -161,7 +167,7 @@ class Discriminator(nn.Module):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Parameter paths of the layers that freeze-D can freeze, in its order: the convolutions, image first."""
+        """Parameter paths of the layers that freeze-D can freeze, the convolutions from the image on."""
         return tuple(f"conv{index}" for index in range(1, len(self.channels) + 1))
 
 
@@ -196,45 +202,46 @@ def build(
     hidden: int | None = 32,
     dtype: str = "float32",
 ) -> Gan:
-    """Builds the two networks. The defaults are DCGAN at 64x64.
+    """Builds the networks of DCGAN or SNDCGAN. The defaults are DCGAN at 64x64.
+
+    The generator has g_channels in its last hidden layer, the discriminator d_channels in its first; both double at
+    each halving of the grid, up to their maximum.
 
     Args:
-      image_shape: (H, W, C): sides that can be halved `levels` times.
-      num_classes: classes to condition both networks on; 0 is unconditional.
+      image_shape: (H, W, C), with sides that can be halved `levels` times.
+      num_classes: number of classes for conditioning both networks; 0 is unconditional.
       z_dim: width of the latent z.
       architecture: 'dcgan', or 'sndcgan' with 3x3 convolutions between those of stride 2.
-      levels: how often each network halves or doubles the grid; None is down to about 4x4.
+      levels: number of times that each network halves or doubles the grid; None reaches about 4x4.
       kernel_size: side of the kernels of stride 2: 4 or 5.
-      use_bias: whether the layers have biases, beside normalization.
-      g_channels: channels of the generator's last hidden layer; twice as many at each halving of the grid ...
-      g_channels_max: ... but at most this many.
-      g_norm: 'batch', 'conditional', 'self_modulated', 'layer', 'instance' or 'none'; None is 'conditional' with
-        classes, else 'batch'.
-      g_base_norm: whether the generator's first layer is followed by normalization and ReLU.
-      g_spectral: spectral normalization of the generator.
-      d_channels: channels of the discriminator's first layer; twice as many at each halving of the grid ...
-      d_channels_max: ... but at most this many.
-      d_widens_with_stride: of 'sndcgan': whether it is the layers of stride 2 that have twice as many, or those after
-        them.
-      d_norm: 'batch', 'none', 'layer' or 'instance'.
-      d_first_norm: whether its first layer, too, is followed by normalization.
-      d_spectral: spectral normalization of the discriminator.
-      d_negative_slope: slope of its LeakyReLU below 0.
-      projection: whether the discriminator compares features and classes; None is with classes.
-      pooling: 'flatten', or 'sum' or 'mean' over all pixels, before the discriminator's last layer.
-      spectral_eps: least length that spectral normalization divides a vector by.
-      spectral_from_input: whether its power iteration starts from the inputs' singular vector, or from the outputs'.
-      norm_eps: added to variances.
-      norm_momentum: share of the new batch in running statistics.
+      use_bias: whether the layers have biases in addition to normalization.
+      g_channels: channels of the last hidden layer of the generator, doubled at each halving of the grid.
+      g_channels_max: maximum number of channels of the generator.
+      g_norm: one of flaxgan.nn.generator_norm.NORMS; None is 'conditional' with classes, else 'batch'.
+      g_base_norm: whether normalization and ReLU follow the first layer of the generator.
+      g_spectral: whether the generator is spectrally normalized.
+      d_channels: channels of the first layer of the discriminator, doubled at each halving of the grid.
+      d_channels_max: maximum number of channels of the discriminator.
+      d_widens_with_stride: 'sndcgan': True doubles channels in layers of stride 2, False in the layers after them.
+      d_norm: normalization of the discriminator: 'batch', 'none', 'layer' or 'instance'.
+      d_first_norm: whether normalization also follows the first layer of the discriminator.
+      d_spectral: whether the discriminator is spectrally normalized.
+      d_negative_slope: slope of the discriminator's LeakyReLU below 0.
+      projection: whether the discriminator projects features on the class embedding; None does with classes.
+      pooling: 'flatten', or 'sum' or 'mean' over all pixels, before the last layer of the discriminator.
+      spectral_eps: least length by which spectral normalization divides a vector.
+      spectral_from_input: True starts the power iteration from the right singular vector, False from the left.
+      norm_eps: epsilon added to variances.
+      norm_momentum: weight of the new batch in running statistics.
       norm_unbiased: whether running variances are unbiased.
-      hidden: width of the hidden layers of self-modulation; None is none.
+      hidden: width of the hidden layers of self-modulation; None has no hidden layers.
       dtype: compute type of the layers: 'float32' or 'bfloat16'.
 
     Returns:
       The Gan.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     levels = fields.checked_levels("levels", levels, image_shape)
     checks.require_integers(1, z_dim=z_dim, g_channels=g_channels, g_channels_max=g_channels_max)
@@ -247,29 +254,30 @@ def build(
     checks.require(kernel_size in (4, 5), "kernel_size", kernel_size, "4, 5")
     checks.require_shares(d_negative_slope=d_negative_slope)
     spectral = fields.checked_spectral(spectral_eps, spectral_from_input, g_spectral=g_spectral, d_spectral=d_spectral)
-    statistics = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
+    statistics: dict[str, Any] = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
     norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=spectral["g_spectral"])
-    both = {
-        "image_shape": tuple(image_shape),
+    image_shape = checks.shape_of(image_shape)
+    both: dict[str, Any] = {
+        "image_shape": image_shape,
         "architecture": architecture,
         "kernel_size": kernel_size,
         "use_bias": use_bias,
         "dtype": fields.compute_dtype(dtype),
     }
-    g_channels = fields.doubling(g_channels, g_channels_max, levels + (architecture == "sndcgan"))
+    count = levels + (architecture == "sndcgan")
     generator = Generator(
-        channels=g_channels[::-1],
+        channels=fields.doubling(g_channels, g_channels_max, count)[::-1],
         base_norm=g_base_norm,
         norm=norm,
         spectral=spectral["g_spectral"],
         **both,
     )
-    d_channels = fields.doubling(d_channels, d_channels_max, levels + (architecture == "sndcgan"))
+    widths = fields.doubling(d_channels, d_channels_max, count)
     if architecture == "sndcgan":
-        strided = d_channels[1:] if d_widens_with_stride else d_channels[:-1]
-        d_channels = (*(size for pair in zip(d_channels, strided) for size in pair), d_channels[-1])
+        strided = widths[1:] if d_widens_with_stride else widths[:-1]
+        widths = (*(size for pair in zip(widths, strided) for size in pair), widths[-1])
     discriminator = Discriminator(
-        channels=d_channels,
+        channels=widths,
         num_classes=fields.checked_projection(projection, num_classes),
         pooling=pooling,
         first_norm=d_first_norm,
@@ -282,7 +290,7 @@ def build(
         generator=generator,
         discriminator=discriminator,
         z_dim=z_dim,
-        image_shape=tuple(image_shape),
+        image_shape=image_shape,
         num_classes=num_classes,
         d_layers=discriminator.layers,
     )

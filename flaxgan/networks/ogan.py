@@ -1,15 +1,17 @@
-"""O-GAN: a DCGAN whose discriminator is an encoder, too.
+"""O-GAN, a DCGAN whose discriminator is also an encoder.
 
-The discriminator's features E(x) estimate the latent that an image comes from, and its score is their mean over the
-latent axis. The official code's encoder minimizes the mean of E(real) - E(fake), so the logit is -mean E(x) here: reals
-score higher, and the loss `wasserstein` is that of the paper. With the regularizer `latent_correlation` in the losses
-of both networks, `flaxgan.train.evaluation.reconstruction` inverts the generator.
+The features E(x) of the discriminator estimate the latent of an image, and its score is their mean over the latent
+axis. The encoder of the official code minimizes the mean of E(real) - E(fake). The logit here is therefore -mean E(x):
+reals score higher, and the loss `wasserstein` is that of the paper. With the regularizer `latent_correlation` in the
+losses of both networks, `flaxgan.train.evaluation.reconstruction` inverts the generator.
 
-Reference: Su 2019, "O-GAN: Extremely Concise Approach for Auto-Encoding Generative Adversarial Networks"; the networks
-are those of its official code, in the manner of Radford et al. 2016 (DCGAN).
+References:
+  Su 2019, "O-GAN: Extremely Concise Approach for Auto-Encoding Generative Adversarial Networks"; the networks are those
+  of its official code, which follow Radford et al. 2016 (DCGAN).
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,14 +30,14 @@ _INIT = nn.initializers.normal(0.02)
 
 
 class Discriminator(nn.Module):
-    """Convolutions of stride 2 with LeakyReLU, then a dense layer to as many features as the latent has.
+    """Convolutions of stride 2 with LeakyReLU, then a dense layer to features of the width of the latent.
 
     Submodules: conv1, conv2, norm2, conv3, norm3, ..., features.
 
     Attributes:
       image_shape: (H, W, C).
       z_dim: width Z of the latent.
-      channels: of the convolutions.
+      channels: channels of the convolutions.
       kernel_size: side of their kernels, 4 or 5.
       norm: the normalization after each convolution but the first.
       negative_slope: slope of the LeakyReLU below 0.
@@ -59,19 +61,19 @@ class Discriminator(nn.Module):
         Args:
           images: float [N, H, W, C] in [-1, 1].
           labels: ignored.
-          train: whether statistics are the batch's; "batch_stats" must then be mutable.
+          train: whether to use the statistics of the batch; "batch_stats" must then be mutable.
 
         Returns:
-          features z_hat [N, Z] and logits -mean_k z_hat [N], at least float32.
+          Features z_hat [N, Z] and logits -mean_k z_hat [N], at least float32.
 
         Raises:
-          ValueError: if the images have another shape.
+          FieldError: if the images have another shape.
         """
         fields.require_images(images, self.image_shape)
         x = images
-        for index, features in enumerate(self.channels, start=1):
-            settings = {"strides": 2, "padding": "SAME", "kernel_init": _INIT, "dtype": self.dtype}
-            x = Conv(features, self.kernel_size, **settings, name=f"conv{index}")(x)
+        settings: dict[str, Any] = {"strides": 2, "padding": "SAME", "kernel_init": _INIT, "dtype": self.dtype}
+        for index, channels in enumerate(self.channels, start=1):
+            x = Conv(channels, self.kernel_size, **settings, name=f"conv{index}")(x)
             if index > 1:
                 x = self.norm.layer(f"norm{index}")(x, Condition(), train=train)
             x = nn.leaky_relu(x, self.negative_slope)
@@ -81,7 +83,7 @@ class Discriminator(nn.Module):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Parameter paths of the layers that freeze-D can freeze, in its order, image first."""
+        """Parameter paths of the layers that freeze-D can freeze, from the image on."""
         return (*(f"conv{index}" for index in range(1, len(self.channels) + 1)), "features")
 
 
@@ -102,32 +104,33 @@ def build(
     norm_momentum: float = 0.01,
     dtype: str = "float32",
 ) -> Gan:
-    """Builds the two networks. The defaults are those of the official code for 128x128 images.
+    """Builds the networks of O-GAN. The defaults are those of the official code for 128x128 images.
+
+    Neither the paper nor its code has a conditional form. For self-modulation, the official code of O-GAN has hidden
+    layers of width z_dim, one each for gain and offset (shared_hidden=False), the paper of SELF-MOD a shared one of
+    width 32.
 
     Args:
-      image_shape: (H, W, C): sides that can be halved `levels` times.
-      num_classes: must be 0: neither the paper nor its code has a conditional form.
-      z_dim: width of the latent z, and of what the discriminator estimates.
-      levels: how often each network halves or doubles the grid; None is down to about 4x4.
+      image_shape: (H, W, C), with sides that can be halved `levels` times.
+      num_classes: number of classes; must be 0.
+      z_dim: width of the latent z and of its estimate by the discriminator.
+      levels: number of times that each network halves or doubles the grid; None reaches about 4x4.
       kernel_size: side of the kernels of stride 2: 5, or 4 as in the official code's self-modulated form.
-      channels: channels of the discriminator's first layer, and of the generator's before its last one; twice as many
-        at each halving of the grid ...
-      channels_max: ... but at most this many.
-      g_norm: 'batch', 'self_modulated', 'layer', 'instance' or 'none'.
-      hidden: width of the hidden layers of self-modulation; None is none. The official code has z_dim, the paper of
-        SELF-MOD 32.
-      shared_hidden: whether self-modulation reads gain and offset from one hidden layer, as in SELF-MOD's code, or each
-        from its own, as in O-GAN's.
-      d_norm: 'batch', 'none', 'layer' or 'instance'.
-      norm_eps: added to variances.
-      norm_momentum: share of the new batch in running statistics; short runs need a larger one.
+      channels: channels of D's first and G's last hidden layer, doubled at each halving of the grid.
+      channels_max: maximum number of channels of both networks.
+      g_norm: normalization of the generator: 'batch', 'self_modulated', 'layer', 'instance' or 'none'.
+      hidden: width of the hidden layers of self-modulation; None has no hidden layers.
+      shared_hidden: True computes gain and offset of self-modulation from one hidden layer, False from one each.
+      d_norm: normalization of the discriminator: 'batch', 'none', 'layer' or 'instance'.
+      norm_eps: epsilon added to variances.
+      norm_momentum: weight of the new batch in running statistics; short runs need a larger weight.
       dtype: compute type of the layers: 'float32' or 'bfloat16'.
 
     Returns:
-      The Gan, whose discriminator encodes.
+      The Gan, whose discriminator is also an encoder.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     checks.require(num_classes == 0, "num_classes", num_classes, "0, because this family is unconditional")
     levels = fields.checked_levels("levels", levels, image_shape)
@@ -136,11 +139,12 @@ def build(
     checks.require(kernel_size in (4, 5), "kernel_size", kernel_size, "4, 5")
     checks.require_booleans(shared_hidden=shared_hidden)
     checks.require_one_of(fields.D_NORMS, d_norm=d_norm)
-    statistics = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": True}
+    statistics: dict[str, Any] = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": True}
     norm = fields.checked_norm(g_norm, 0, **statistics, hidden=hidden)
     widths = fields.doubling(channels, channels_max, levels)
-    both = {
-        "image_shape": tuple(image_shape),
+    image_shape = checks.shape_of(image_shape)
+    both: dict[str, Any] = {
+        "image_shape": image_shape,
         "kernel_size": kernel_size,
         "dtype": fields.compute_dtype(dtype),
     }
@@ -154,7 +158,7 @@ def build(
         ),
         discriminator=discriminator,
         z_dim=z_dim,
-        image_shape=tuple(image_shape),
+        image_shape=image_shape,
         num_classes=0,
         d_layers=discriminator.layers,
         encodes=True,

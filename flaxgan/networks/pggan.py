@@ -1,12 +1,15 @@
 """PGGAN: progressive growing of convolutional networks with equalized learning rates and pixel norm.
 
-Reference: Karras et al. 2018, "Progressive Growing of GANs for Improved Quality, Stability, and Variation".
+References:
+  Karras et al. 2018, "Progressive Growing of GANs for Improved Quality, Stability, and Variation".
 """
+
+from typing import Any
 
 from flaxgan.networks import _checks as checks
 from flaxgan.networks import _progressive_fields
 from flaxgan.nn import precision, pyramid
-from flaxgan.nn.he import INITIALIZERS
+from flaxgan.nn.equalized import INITIALIZERS
 from flaxgan.nn.pggan_discriminator import LABEL_FORMS, GrowingDiscriminator
 from flaxgan.nn.pggan_generator import NORMS, OUTPUTS, GrowingGenerator, PixelNorm
 from flaxgan.types import Gan
@@ -38,42 +41,46 @@ def build(
     low_precision_resolutions: int = 4,
     remat: bool = False,
 ) -> Gan:
-    """Builds PGGAN's two networks. The defaults are the paper's at 1024x1024.
+    """Builds the networks of PGGAN. The defaults are those of the paper at 1024x1024.
+
+    The generator is conditioned by a one-hot vector after z. The discriminator has two forms of conditioning
+    (d_labels): 'select' has a logit for each class and returns that of the image's class; 'classify' is the form of
+    the official code (AC-GAN), with a logit that does not depend on the labels, and class logits. No loss of this
+    project trains the class logits: this form is for imported weights.
+
+    The minibatch standard deviation is that of groups, or with mbstd_averaging that of the whole batch in a form of
+    `flaxgan.ops.minibatch_stddev.averaged_minibatch_stddev`.
 
     Args:
-      image_shape: (H, W, C): a small base grid (4x4, 4x6, 5x7, ...) times a power of two, and at least 1 channel.
-      num_classes: classes to condition both networks on, the generator by a one-hot vector behind z; 0 is
-        unconditional.
+      image_shape: (H, W, C); H and W are a small base grid (4x4, 4x6, 5x7, ...) times a power of two.
+      num_classes: number of classes for conditioning both networks; 0 is unconditional.
       z_dim: width of the latent z.
-      channel_base: channels are channel_base // resolution ... (the official code's fmap_base is half of it)
-      channel_max: ... but at most this many.
-      normalize_latents: whether z is scaled to a mean square of 1 first.
+      channel_base: resolution r has min(channel_base // r, channel_max) channels; twice fmap_base of the official code.
+      channel_max: maximum number of channels of a grid.
+      normalize_latents: whether to scale z to a mean square of 1.
       g_norm: normalization after each layer of the generator: 'pixel', 'local_response' or 'none'.
-      lrn_size: local_response: channels of a window; None is all.
-      lrn_alpha: local_response: weight of the mean of squares over the window.
-      lrn_beta: local_response: exponent.
-      lrn_k: local_response: what is added before the exponent.
-      g_output: 'linear', or 'tanh' of each resolution's image, as in some ports.
-      initializer: 'equalized', He's constant at run time (equalized learning rate), or 'he', at the start only.
-      d_labels: 'select', the discriminator has a logit for each class and returns the image's own; 'classify', as the
-        official code (AC-GAN), a logit without labels and, beside it, those of the classes; no loss of this project
-        trains these, so it is for imported weights.
-      pool_after_activation: average pixels after bias and activation (the Theano code) instead of before.
-      mbstd_averaging: minibatch standard deviation over the whole batch: 'all', 'group' and a number of channels,
-        'channels', 'spatial', 'none', 'gpool' or 'flat'; None is that of groups, the next two fields.
-      mbstd_group_size: samples per group; None is the whole batch.
-      mbstd_num_channels: channels that it appends; 0 leaves it out.
-      mbstd_by_class: group by the batch's classes instead, for variety within them on small sets (not in the papers).
-      minibatch_kernels: similarities of minibatch discrimination, appended to the last hidden layer; 0 is off.
+      lrn_size: number of channels in a window of local_response; None is all.
+      lrn_alpha: weight of the mean of squares over the window of local_response.
+      lrn_beta: exponent of local_response.
+      lrn_k: term added before the exponent of local_response.
+      g_output: 'linear', or 'tanh' of the image of each resolution, as in some ports.
+      initializer: 'equalized' applies He's constant at run time (equalized learning rate), 'he' at initialization only.
+      d_labels: conditioning of the discriminator: 'select' (a logit for each class) or 'classify' (AC-GAN).
+      pool_after_activation: whether to average pixels after bias and activation (the Theano code) instead of before.
+      mbstd_averaging: 'all', 'group' and a number, 'channels', 'spatial', 'none', 'gpool', 'flat'; None uses groups.
+      mbstd_group_size: group size of the minibatch standard deviation; None is the whole batch.
+      mbstd_num_channels: number of channels of the minibatch standard deviation; 0 disables it.
+      mbstd_by_class: whether to group by class, for variety within classes of small datasets (not in the papers).
+      minibatch_kernels: number of similarities of minibatch discrimination in the last hidden layer; 0 disables it.
       dtype: compute type of the highest resolutions: 'float32', 'bfloat16' or 'float16'.
-      low_precision_resolutions: how many of the highest resolutions `dtype` applies to; the rest are float32.
-      remat: recompute each block in the backward pass, which takes less memory and more time.
+      low_precision_resolutions: number of highest resolutions that use `dtype`; the others use float32.
+      remat: whether to recompute each block in the backward pass, which takes less memory and more time.
 
     Returns:
       The Gan, with a stage for each resolution from the base grid to the image's own.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     checks.require_integers(1, z_dim=z_dim)
     checks.require_integers(0, minibatch_kernels=minibatch_kernels)
@@ -88,7 +95,7 @@ def build(
     checks.require_one_of(LABEL_FORMS, d_labels=d_labels)
     checks.require_one_of(precision.DTYPES, dtype=dtype)
     checks.require(d_labels == "select" or num_classes > 0, "d_labels", d_labels, "'select' without classes")
-    both = {
+    both: dict[str, Any] = {
         "image_shape": tuple(image_shape),
         "num_classes": num_classes,
         "channel_base": channel_base,
@@ -99,7 +106,7 @@ def build(
         "remat": remat,
     }
     _progressive_fields.check_pyramid(**both)
-    stddev = {
+    stddev: dict[str, Any] = {
         "mbstd_averaging": mbstd_averaging,
         "mbstd_group_size": mbstd_group_size,
         "mbstd_num_channels": mbstd_num_channels,
@@ -119,7 +126,7 @@ def build(
         generator=GrowingGenerator(norm=norm, normalize_latents=normalize_latents, output=g_output, **both),
         discriminator=discriminator,
         z_dim=z_dim,
-        image_shape=tuple(image_shape),
+        image_shape=checks.shape_of(image_shape),
         num_classes=num_classes,
         d_layers=discriminator.layers,
         stages=pyramid.grids(*image_shape[:2]),

@@ -1,10 +1,12 @@
-"""ResNet GAN: residual blocks with upsampling and average pooling; as SNGAN, and with classes as projection cGAN.
+"""ResNet GAN, of residual blocks with upsampling and average pooling: SNGAN, and projection cGAN with classes.
 
-Reference: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks" (SNGAN), appendix B.4;
-Miyato and Koyama 2018, "cGANs with Projection Discriminator", appendix A.
+References:
+  Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks" (SNGAN), appendix B.4; Miyato and
+  Koyama 2018, "cGANs with Projection Discriminator", appendix A.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,10 +32,13 @@ class Generator(nn.Module):
 
     Attributes:
       image_shape: (H, W, C).
-      channels: of the base grid, then of each block.
-      norm: the normalization; the last one is without classes where that of the blocks is "conditional".
-      upsampling, shortcut_kernel, residual_scale, initializer: as in `GeneratorBlock`.
-      spectral: spectral normalization of all convolutions and the dense layer; None is none.
+      channels: channels of the base grid, then of each block.
+      norm: the normalization; the last one ignores classes if that of the blocks is "conditional".
+      upsampling: see `GeneratorBlock`.
+      shortcut_kernel: see `GeneratorBlock`.
+      residual_scale: see `GeneratorBlock`.
+      spectral: spectral normalization of all convolutions and the dense layer; None disables it.
+      initializer: see `GeneratorBlock`.
       dtype: compute type; None is the promoted type of input and parameters.
     """
 
@@ -54,14 +59,15 @@ class Generator(nn.Module):
         Args:
           z: latents [N, Z], N(0, I).
           labels: int32 [N] or float [N, K]; ignored without classes.
-          train: whether statistics are the batch's; "batch_stats" and "spectral" must then be mutable.
+          train: whether to use the statistics of the batch; "batch_stats" and "spectral" must then be mutable.
 
         Returns:
           Images [N, H, W, C] in [-1, 1], float32, or float64 if z is.
         """
         first, *others = self.channels
         height, width = (size // 2 ** len(others) for size in self.image_shape[:2])
-        layer = {"spectral": self.spectral, "kernel_init": kernel_init(self.initializer), "dtype": self.dtype}
+        init = kernel_init(self.initializer)
+        layer: dict[str, Any] = {"spectral": self.spectral, "kernel_init": init, "dtype": self.dtype}
         condition = self.norm.condition(z, labels)
         x = Dense(height * width * first, **layer, name="base")(z, train=train)
         x = x.reshape(-1, height, width, first)
@@ -84,20 +90,24 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Residual blocks, of which the first ones halve the grid, ReLU, pooling over all pixels, linear or projection.
+    """Residual blocks, the first of which halve the grid, ReLU, pooling over all pixels, linear layer or projection.
 
     Submodules: block1 ... block{n}, head.
 
     Attributes:
       image_shape: (H, W, C).
-      channels: of each block.
-      downsamples: how many of the blocks, the first ones, halve the grid.
-      num_classes: classes that the head projects on; 0 is none, and labels are then ignored.
+      channels: channels of each block.
+      downsamples: number of first blocks that halve the grid.
+      num_classes: number of classes of the projection; 0 has none, and labels are then ignored.
       pooling: "sum" or "mean" over all pixels.
-      wide: whether a block widens in its first convolution (compare_gan) or its second (SNGAN).
-      activated_input: whether the first block, too, begins with norm and ReLU, at the image (compare_gan).
-      activated_shortcut, norm, shortcut_kernel, residual_scale, initializer: as in `DiscriminatorBlock`.
-      spectral: spectral normalization of all kernels; None is none.
+      wide: True widens blocks in their first convolution (compare_gan), False in their second (SNGAN).
+      activated_input: whether the first block also begins with norm and ReLU, applied to the image (compare_gan).
+      activated_shortcut: see `DiscriminatorBlock`.
+      norm: see `DiscriminatorBlock`.
+      shortcut_kernel: see `DiscriminatorBlock`.
+      residual_scale: see `DiscriminatorBlock`.
+      spectral: spectral normalization of all kernels; None disables it.
+      initializer: see `DiscriminatorBlock`.
       dtype: compute type of the blocks; None is the promoted type of input and parameters.
     """
 
@@ -123,15 +133,15 @@ class Discriminator(nn.Module):
         """Scores images [N, H, W, C] with labels int32 [N] or float [N, K]; train as in `Generator`.
 
         Raises:
-          ValueError: if the images have another shape.
+          FieldError: if the images have another shape.
         """
         fields.require_images(images, self.image_shape)
         x = images
-        for index, features in enumerate(self.channels):
+        for index, channels in enumerate(self.channels):
             is_first = index == 0
             block = DiscriminatorBlock(
-                features,
-                hidden_features=features if self.wide or is_first else x.shape[-1],
+                channels,
+                hidden_features=channels if self.wide or is_first else x.shape[-1],
                 downsample=index < self.downsamples,
                 activates_input=self.activated_input or not is_first,
                 activated_shortcut=self.activated_shortcut,
@@ -154,9 +164,9 @@ class Discriminator(nn.Module):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Parameter paths of the layers that freeze-D can freeze, in its order: those of the blocks, image first."""
+        """Parameter paths of the layers that freeze-D can freeze, those of the blocks from the image on."""
         inputs = (self.image_shape[2], *self.channels)
-        paths = []
+        paths: list[str] = []
         for index, features in enumerate(self.channels):
             changes = index < self.downsamples or inputs[index] != features or self.shortcut_kernel > 1
             paths += [f"block{index + 1}/{name}" for name in ("conv1", "conv2", *(("shortcut",) if changes else ()))]
@@ -196,47 +206,50 @@ def build(
     hidden: int | None = 32,
     dtype: str = "float32",
 ) -> Gan:
-    """Builds the two networks. The defaults are SNGAN at 64x64 and 128x128, with classes the projection cGAN.
+    """Builds the networks of a ResNet GAN. The defaults are SNGAN at 64x64 and 128x128; with classes, projection cGAN.
+
+    The generator has g_channels in its last block, doubled at each halving of the grid; the discriminator has
+    d_channels in its first block, doubled in each next block; both up to their maximum. With shortcut_kernel 1 there is
+    no convolution on a shortcut where a block changes neither channels nor size. d_activated_shortcut is for weights
+    from libraries in which a ReLU overwrites the input of a block.
 
     Args:
-      image_shape: (H, W, C): sides that can be halved g_levels and d_levels times.
-      num_classes: classes to condition both networks on; 0 is unconditional.
+      image_shape: (H, W, C), with sides that can be halved g_levels and d_levels times.
+      num_classes: number of classes for conditioning both networks; 0 is unconditional.
       z_dim: width of the latent z.
-      g_channels: channels of the generator's last block; twice as many at each halving of the grid ...
-      g_channels_max: ... but at most this many.
-      g_levels: blocks of the generator, each doubles the grid; None begins at about 4x4.
-      g_norm: 'batch', 'conditional', 'self_modulated', 'layer', 'instance' or 'none'; None is 'conditional' with
-        classes, else 'batch'.
-      g_spectral: spectral normalization of the generator.
-      upsampling: 'nearest', 'bilinear' or 'zeros', zeros between the pixels.
-      d_channels: channels of the discriminator's first block; twice as many in each next one ...
-      d_channels_max: ... but at most this many.
-      d_levels: blocks of the discriminator that halve the grid; None ends at about 4x4.
-      d_flat_blocks: blocks after them that do not.
-      d_wide: whether its blocks widen in the first of their two convolutions instead of the second.
-      d_norm: 'none', 'batch', 'layer' or 'instance'.
-      d_spectral: spectral normalization of the discriminator.
-      d_activated_input: whether its first block begins with a ReLU, too.
-      d_activated_shortcut: whether the shortcuts of its blocks see the block's input after the ReLU, as in libraries
-        whose ReLU overwrites its input: for weights from there.
-      projection: whether the discriminator compares features and classes; None is with classes.
-      pooling: 'sum' or 'mean' over all pixels before the discriminator's last layer.
-      shortcut_kernel: side of the kernels of the shortcuts: 1, and no convolution where nothing changes, or 3.
+      g_channels: channels of the last block of the generator, doubled at each halving of the grid.
+      g_channels_max: maximum number of channels of the generator.
+      g_levels: number of blocks of the generator, each of which doubles the grid; None begins at about 4x4.
+      g_norm: one of flaxgan.nn.generator_norm.NORMS; None is 'conditional' with classes, else 'batch'.
+      g_spectral: whether the generator is spectrally normalized.
+      upsampling: 'nearest', 'bilinear' or 'zeros' (zeros between the pixels).
+      d_channels: channels of the first block of the discriminator, doubled in each next block.
+      d_channels_max: maximum number of channels of the discriminator.
+      d_levels: number of blocks of the discriminator that halve the grid; None ends at about 4x4.
+      d_flat_blocks: number of subsequent blocks of the discriminator, which keep the grid.
+      d_wide: whether blocks of the discriminator widen in their first convolution instead of the second.
+      d_norm: normalization of the discriminator: 'none', 'batch', 'layer' or 'instance'.
+      d_spectral: whether the discriminator is spectrally normalized.
+      d_activated_input: whether the first block of the discriminator also begins with a ReLU.
+      d_activated_shortcut: whether shortcuts of the discriminator take the input of their block after the ReLU.
+      projection: whether the discriminator projects features on the class embedding; None does with classes.
+      pooling: 'sum' or 'mean' over all pixels before the last layer of the discriminator.
+      shortcut_kernel: side of the kernels of the shortcuts: 1, or 3 as in compare_gan.
       residual_scale: alpha in x + alpha f(x).
       initializer: initializer of the kernels: 'xavier', 'normal' (0.02) or 'orthogonal'.
-      spectral_eps: least length that spectral normalization divides a vector by.
-      spectral_from_input: whether its power iteration starts from the inputs' singular vector, or from the outputs'.
-      norm_eps: added to variances.
-      norm_momentum: share of the new batch in running statistics.
+      spectral_eps: least length by which spectral normalization divides a vector.
+      spectral_from_input: True starts the power iteration from the right singular vector, False from the left.
+      norm_eps: epsilon added to variances.
+      norm_momentum: weight of the new batch in running statistics.
       norm_unbiased: whether running variances are unbiased.
-      hidden: width of the hidden layers of self-modulation; None is none.
+      hidden: width of the hidden layers of self-modulation; None has no hidden layers.
       dtype: compute type of the layers: 'float32' or 'bfloat16'.
 
     Returns:
       The Gan.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     g_levels = fields.checked_levels("g_levels", g_levels, image_shape)
     d_levels = fields.checked_levels("d_levels", d_levels, image_shape)
@@ -256,10 +269,11 @@ def build(
     if d_activated_shortcut:
         checks.require(d_norm == "none", "d_norm", d_norm, "none with d_activated_shortcut")
     spectral = fields.checked_spectral(spectral_eps, spectral_from_input, g_spectral=g_spectral, d_spectral=d_spectral)
-    statistics = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
+    statistics: dict[str, Any] = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
     norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=spectral["g_spectral"])
-    both = {
-        "image_shape": tuple(image_shape),
+    image_shape = checks.shape_of(image_shape)
+    both: dict[str, Any] = {
+        "image_shape": image_shape,
         "shortcut_kernel": shortcut_kernel,
         "residual_scale": residual_scale,
         "initializer": initializer,
@@ -288,7 +302,7 @@ def build(
         generator=generator,
         discriminator=discriminator,
         z_dim=z_dim,
-        image_shape=tuple(image_shape),
+        image_shape=image_shape,
         num_classes=num_classes,
         d_layers=discriminator.layers,
     )

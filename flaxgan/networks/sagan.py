@@ -1,7 +1,10 @@
-"""SAGAN: a ResNet GAN with a layer of self-attention and spectral normalization in both networks.
+"""SAGAN, a ResNet GAN with a self-attention layer and spectral normalization in both networks.
 
-Reference: Zhang et al. 2019, "Self-Attention Generative Adversarial Networks".
+References:
+  Zhang et al. 2019, "Self-Attention Generative Adversarial Networks".
 """
+
+from typing import Any
 
 import jax
 from flax import linen as nn
@@ -20,12 +23,12 @@ _ATTENTION_PX = 32
 
 
 class Generator(nn.Module):
-    """Latents and classes to images: every norm depends on the same, on the class, on z, or on nothing.
+    """Maps latents and classes to images; every norm has the same condition: the class, z, or none.
 
     Submodules: body; latent, for self-modulation with classes.
 
     Attributes:
-      body: what makes images of latents and conditions; its norm is a `NormConfig`.
+      body: network from latents and conditions to images; its norm is a `NormConfig`.
     """
 
     body: GeneratorBody
@@ -37,16 +40,17 @@ class Generator(nn.Module):
         Args:
           z: latents [N, Z], N(0, I).
           labels: int32 [N] or float [N, K]; ignored without classes.
-          train: whether statistics are the batch's; "batch_stats" and "spectral" must then be mutable.
+          train: whether to use the statistics of the batch; "batch_stats" and "spectral" must then be mutable.
 
         Returns:
           Images [N, H, W, C] in [-1, 1], float32, or float64 if z is.
 
         Raises:
-          ValueError: if there are classes, but no labels.
+          FieldError: if there are classes, and labels are missing.
         """
         num_blocks = len(self.body.channels) - 1
-        return self.body(z, [self.body.norm.condition(z, labels)] * num_blocks, train=train)
+        norm: Any = self.body.norm
+        return self.body(z, [norm.condition(z, labels)] * num_blocks, train=train)
 
 
 def build(
@@ -75,42 +79,43 @@ def build(
     hidden: int | None = 32,
     dtype: str = "float32",
 ) -> Gan:
-    """Builds the two networks. The defaults are those at 128x128.
+    """Builds the networks of SAGAN. The defaults are those at 128x128.
+
+    The generator's channels are g_channels * g_multipliers, from the base grid on; the discriminator's channels are
+    d_channels * d_multipliers, for each block. None takes the published multipliers, or BigGAN's at other sizes.
+    Self-attention follows the first block of a resolution. d_activated_shortcut is for weights from libraries in which
+    a ReLU overwrites the input of a block.
 
     Args:
-      image_shape: (H, W, C): a small base grid (4x4, 4x6, 5x7, ...) times a power of two, and at least 1 channel.
-      num_classes: classes to condition both networks on; 0 is unconditional.
+      image_shape: (H, W, C); H and W are a small base grid (4x4, 4x6, 5x7, ...) times a power of two.
+      num_classes: number of classes for conditioning both networks; 0 is unconditional.
       z_dim: width of the latent z.
-      g_channels: the generator's width ...
-      g_multipliers: ... times these are its channels at each grid, the base grid first; None is as published, or as
-        BigGAN's.
-      g_attention_px: resolutions at which self-attention follows its blocks; None is 32, or half the image's.
-      g_norm: 'batch', 'conditional', 'self_modulated', 'layer', 'instance' or 'none'; None is 'conditional' with
-        classes, else 'batch'.
-      g_spectral: spectral normalization of the generator.
-      upsampling: 'nearest', 'bilinear' or 'zeros', zeros between the pixels.
-      d_channels: the discriminator's width ...
-      d_multipliers: ... times these are the channels of its blocks, of which the first ones halve the grid; None is as
-        published, or as BigGAN's.
-      d_attention_px: resolutions after whose first block there is self-attention; None is 32, or half the image's.
-      d_wide: whether its blocks widen in the first of their two convolutions instead of the second.
-      d_activated_shortcut: whether the shortcuts of its blocks see the block's input after the ReLU, as in libraries
-        whose ReLU overwrites its input: for weights from there.
-      d_spectral: spectral normalization of the discriminator.
-      projection: whether the discriminator compares features and classes; None is with classes.
-      initializer: that of the kernels: 'xavier', 'normal' (0.02) or 'orthogonal'.
-      spectral_eps: least length that spectral normalization divides a vector by.
-      norm_eps: added to variances.
-      norm_momentum: share of the new batch in running statistics.
+      g_channels: width of the generator, of which the channels are multiples.
+      g_multipliers: multiples of g_channels for each grid, the base grid first; None takes the published ones.
+      g_attention_px: resolutions of self-attention in the generator; None is 32, at most half of the image's.
+      g_norm: one of flaxgan.nn.generator_norm.NORMS; None is 'conditional' with classes, else 'batch'.
+      g_spectral: whether the generator is spectrally normalized.
+      upsampling: 'nearest', 'bilinear' or 'zeros' (zeros between the pixels).
+      d_channels: width of the discriminator, of which the channels are multiples.
+      d_multipliers: multiples of d_channels for each block; None takes the published ones.
+      d_attention_px: resolutions of self-attention in the discriminator; None is 32, at most half of the image's.
+      d_wide: whether blocks of the discriminator widen in their first convolution instead of the second.
+      d_activated_shortcut: whether shortcuts of the discriminator take the input of their block after the ReLU.
+      d_spectral: whether the discriminator is spectrally normalized.
+      projection: whether the discriminator projects features on the class embedding; None does with classes.
+      initializer: initializer of the kernels: 'xavier', 'normal' (0.02) or 'orthogonal'.
+      spectral_eps: least length by which spectral normalization divides a vector.
+      norm_eps: epsilon added to variances.
+      norm_momentum: weight of the new batch in running statistics.
       norm_unbiased: whether running variances are unbiased.
-      hidden: width of the hidden layers of self-modulation; None is none.
+      hidden: width of the hidden layers of self-modulation; None has no hidden layers.
       dtype: compute type of the layers: 'float32' or 'bfloat16'.
 
     Returns:
       The Gan.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     pyramid.require_buildable(image_shape)
     checks.require_integers(1, z_dim=z_dim, g_channels=g_channels, d_channels=d_channels)
@@ -119,12 +124,12 @@ def build(
     checks.require_positive(spectral_eps=spectral_eps)
     checks.require_one_of(UPSAMPLINGS, upsampling=upsampling)
     checks.require_one_of(INITIALIZERS, initializer=initializer)
-    image_shape = tuple(image_shape)
+    image_shape = checks.shape_of(image_shape)
     g_normalization, d_normalization = (SpectralNorm(spectral_eps) if on else None for on in (g_spectral, d_spectral))
-    statistics = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
+    statistics: dict[str, Any] = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
     norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=g_normalization)
     default_px = min(_ATTENTION_PX, pyramid.resolution(image_shape[:2]) // 2)
-    both = {"initializer": initializer, "dtype": fields.compute_dtype(dtype)}
+    both: dict[str, Any] = {"initializer": initializer, "dtype": fields.compute_dtype(dtype)}
     g_outputs = _biggan_plan.generator_outputs(image_shape)
     body = GeneratorBody(
         image_shape,

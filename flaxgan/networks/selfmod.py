@@ -1,19 +1,22 @@
-"""SELF-MOD: generators whose normalization is modulated by their own latent, on the DCGAN or the ResNet generator.
+"""SELF-MOD, self-modulation of the normalization by the latent, in the DCGAN or the ResNet generator.
 
-Every batch normalization of the generator gets its gain and offset from z, or with classes from
-z' = z + E(c) + E'(c) * z; the discriminator is spectrally normalized, with classes as projection. The forms of the two
-bases are those of compare_gan, the authors' code. Other forms are built by the families `dcgan` and `resnet` with
+Every batch normalization of the generator computes its gain and offset from z, or with classes from
+z' = z + E(c) + E'(c) * z. The discriminator is spectrally normalized, and projects with classes. The forms of the two
+bases are those of compare_gan, the authors' code. The families `dcgan` and `resnet` build other forms with
 g_norm="self_modulated", which every family with a `g_norm` takes.
 
-Reference: Chen et al. 2019, "On Self Modulation for Generative Adversarial Networks", sections 2 and 3.
+References:
+  Chen et al. 2019, "On Self Modulation for Generative Adversarial Networks", sections 2 and 3.
 """
+
+from typing import Any
 
 from flaxgan.networks import _checks as checks
 from flaxgan.networks import dcgan, resnet
 from flaxgan.types import Gan
 
 BASES = ("dcgan", "resnet")
-_OF_RESNET = {"upsampling": "zeros", "shortcut_kernel": 3, "pooling": "mean"}
+_OF_RESNET: dict[str, Any] = {"upsampling": "zeros", "shortcut_kernel": 3, "pooling": "mean"}
 
 
 def build(
@@ -42,42 +45,43 @@ def build(
     norm_momentum: float = 0.001,
     dtype: str = "float32",
 ) -> Gan:
-    """Builds the two networks. The defaults are the SNDCGAN base; compare_gan's images are in [0, 1], these in [-1, 1].
+    """Builds the networks of SELF-MOD. The defaults are the SNDCGAN base.
+
+    Images are in [-1, 1], whereas those of compare_gan are in [0, 1]. Channels double as in `dcgan` and `resnet`.
 
     Args:
-      image_shape: (H, W, C): sides that can be halved `levels` times.
-      num_classes: classes to condition both networks on; 0 is unconditional.
-      base: 'dcgan', transposed and strided convolutions with 3x3 convolutions between them (SNDCGAN), or 'resnet'.
+      image_shape: (H, W, C), with sides that can be halved `levels` times.
+      num_classes: number of classes for conditioning both networks; 0 is unconditional.
+      base: 'dcgan' (SNDCGAN, with 3x3 convolutions between strided and transposed ones) or 'resnet'.
       z_dim: width of the latent z.
-      hidden: width of the hidden layers between z and gains and offsets; None is none.
-      levels: how often each network halves or doubles the grid; None is down to about 4x4. The paper's SNDCGAN has 3.
-      g_channels: channels of the generator's last hidden layer; twice as many at each halving of the grid ...
-      g_channels_max: ... but at most this many.
-      g_spectral: spectral normalization of the generator.
-      d_channels: channels of the discriminator's first layer; twice as many at each halving of the grid ...
-      d_channels_max: ... but at most this many.
-      d_levels: of 'resnet': blocks of the discriminator that halve the grid; None is `levels`.
-      d_flat_blocks: of 'resnet': blocks after them that do not.
-      d_norm: 'none', 'batch', 'layer' or 'instance'.
-      d_spectral: spectral normalization of the discriminator.
-      projection: whether the discriminator compares features and classes; None is with classes.
-      upsampling: of 'resnet': 'zeros', 'nearest' or 'bilinear'; None is zeros between the pixels.
-      shortcut_kernel: of 'resnet': side of the kernels of the shortcuts, 1 or 3; None is 3.
-      pooling: before the discriminator's last layer: 'flatten' (of 'dcgan'), 'mean' or 'sum'; None is 'flatten' for
-        'dcgan' and 'mean' for 'resnet'.
-      spectral_eps: least length that spectral normalization divides a vector by.
-      norm_eps: added to variances.
-      norm_momentum: share of the new batch in running statistics; short runs need a larger one.
+      hidden: width of the hidden layers between z and gains and offsets; None has no hidden layers.
+      levels: number of times that each network halves or doubles the grid (3 in the paper's SNDCGAN); None reaches 4x4.
+      g_channels: channels of the last hidden layer of the generator, doubled at each halving of the grid.
+      g_channels_max: maximum number of channels of the generator.
+      g_spectral: whether the generator is spectrally normalized.
+      d_channels: channels of the first layer of the discriminator, doubled at each halving of the grid.
+      d_channels_max: maximum number of channels of the discriminator.
+      d_levels: 'resnet': number of blocks of the discriminator that halve the grid; None is `levels`.
+      d_flat_blocks: 'resnet': number of subsequent blocks of the discriminator, which keep the grid.
+      d_norm: normalization of the discriminator: 'none', 'batch', 'layer' or 'instance'.
+      d_spectral: whether the discriminator is spectrally normalized.
+      projection: whether the discriminator projects features on the class embedding; None does with classes.
+      upsampling: 'resnet': 'zeros' (zeros between the pixels), 'nearest' or 'bilinear'; None is 'zeros'.
+      shortcut_kernel: 'resnet': side of the kernels of the shortcuts, 1 or 3; None is 3.
+      pooling: 'flatten' ('dcgan' only), 'mean' or 'sum'; None is 'flatten' with 'dcgan' and 'mean' with 'resnet'.
+      spectral_eps: least length by which spectral normalization divides a vector.
+      norm_eps: epsilon added to variances.
+      norm_momentum: weight of the new batch in running statistics; short runs need a larger weight.
       dtype: compute type of the layers: 'float32' or 'bfloat16'.
 
     Returns:
       The Gan.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     checks.require_one_of(BASES, base=base)
-    settings = {
+    settings: dict[str, Any] = {
         "image_shape": image_shape,
         "num_classes": num_classes,
         "z_dim": z_dim,

@@ -1,7 +1,10 @@
-"""StyleGAN, the first: styles by adaptive instance normalization, grown progressively.
+"""The first StyleGAN: styles by adaptive instance normalization, and progressive growing.
 
-Reference: Karras et al. 2019, "A Style-Based Generator Architecture for Generative Adversarial Networks".
+References:
+  Karras et al. 2019, "A Style-Based Generator Architecture for Generative Adversarial Networks".
 """
+
+from typing import Any
 
 import jax
 
@@ -9,7 +12,7 @@ from flaxgan.networks import _checks as checks
 from flaxgan.networks import _progressive_fields, stylegan2
 from flaxgan.nn import precision, pyramid
 from flaxgan.nn.adain_synthesis import AdaINSynthesis
-from flaxgan.nn.he import INITIALIZERS
+from flaxgan.nn.equalized import INITIALIZERS
 from flaxgan.nn.joint_mapping import JointMappingNetwork
 from flaxgan.nn.pggan_discriminator import GrowingDiscriminator
 from flaxgan.nn.style_layers import NOISE_MODES
@@ -17,14 +20,14 @@ from flaxgan.types import Gan
 
 
 class Generator(stylegan2.Generator):
-    """A mapping network followed by a synthesis network that grows.
+    """A mapping network followed by a progressively growing synthesis network.
 
     Variables: params/mapping, params/synthesis; buffers/mapping/w_avg, buffers/synthesis/b{r}/layer{i}/noise_const.
 
     Attributes:
-      mapping: the mapping network, a `JointMappingNetwork`; its num_ws is the synthesis network's.
+      mapping: the mapping network, a `JointMappingNetwork` with the num_ws of the synthesis network.
       synthesis: the synthesis network, an `AdaINSynthesis`.
-      noise_mode: noise of the layers unless a call asks for another: "random", "const" or "none".
+      noise_mode: default noise of the layers, "random", "const" or "none".
     """
 
     mapping: JointMappingNetwork
@@ -43,13 +46,12 @@ class Generator(stylegan2.Generator):
         stage: int | None = None,
         alpha: float | jax.Array = 1.0,
     ) -> jax.Array:
-        """Generates images: `map`, then `synthesize`.
+        """Generates images, by `map` and `synthesize`.
 
         Returns:
           Images [N, H, W, C] of the stage's size, float32, about [-1, 1].
         """
-        truncation = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
-        ws = self.map(z, labels, train=train, **truncation)
+        ws = self.map(z, labels, train=train, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
         return self.synthesize(ws, noise_mode=noise_mode, stage=stage, alpha=alpha)
 
     def synthesize(
@@ -63,11 +65,11 @@ class Generator(stylegan2.Generator):
         """Generates images from styles.
 
         Args:
-          ws: styles [N, L, D] of all layers, whatever the stage.
-          noise_mode: "random", "const" or "none"; None takes the module's own.
-          stage: index of the resolution, 0 being the base grid; None is the last.
-          alpha: weight of the stage's block against the enlarged image of the stage before, a scalar in [0, 1]; may be
-            traced.
+          ws: styles [N, L, D] of all layers, for any stage.
+          noise_mode: "random", "const" or "none"; None takes the module's default.
+          stage: index of the resolution, from 0 for the base grid; None is the last.
+          alpha: weight of the block of this stage against the enlarged image of the stage before, a scalar in [0, 1];
+            may be traced.
 
         Returns:
           Images [N, H, W, C] of the stage's size, float32.
@@ -102,40 +104,42 @@ def build(
     low_precision_resolutions: int = 4,
     remat: bool = False,
 ) -> Gan:
-    """Builds StyleGAN's two networks. The defaults are configuration F at 1024x1024.
+    """Builds the networks of StyleGAN. The defaults are configuration F at 1024x1024.
+
+    With classes the discriminator has a logit for each class and returns that of the image's class. The minibatch
+    standard deviation is that of groups, or with mbstd_averaging that of the whole batch in a form of
+    `flaxgan.ops.minibatch_stddev.averaged_minibatch_stddev`.
 
     Args:
-      image_shape: (H, W, C): a small base grid (4x4, 4x6, 5x7, ...) times a power of two, and at least 1 channel.
-      num_classes: classes to condition both networks on; 0 is unconditional. The discriminator has a logit for each
-        class, of which it returns the image's own.
+      image_shape: (H, W, C); H and W are a small base grid (4x4, 4x6, 5x7, ...) times a power of two.
+      num_classes: number of classes for conditioning both networks; 0 is unconditional.
       z_dim: width of the latent z.
       w_dim: width of the style w.
       mapping_layers: depth of the mapping network.
-      embed_features: width of its label embedding; None is z_dim.
-      layer_features: width between its layers; None is w_dim.
-      mapping_lr_multiplier: learning rate of its layers relative to the rest.
-      w_avg_beta: decay, per mapping of a batch, of the average style that truncation moves towards.
-      channel_base: channels are channel_base // resolution ... (the official code's fmap_base is half of it)
-      channel_max: ... but at most this many.
-      use_noise: whether the generator's layers have noise inputs at all.
-      noise_mode: 'random', 'const' or 'none', for training and wherever a call does not say otherwise.
-      blur_filter: taps of the FIR filter after enlarging and before shrinking; None for none.
-      instance_norm_eps: added to the variances of the instance normalization (some ports have 1e-5).
-      initializer: 'equalized', He's constant at run time (equalized learning rate), or 'he', at the start only.
-      mbstd_averaging: minibatch standard deviation over the whole batch: 'all', 'group' and a number of channels,
-        'channels', 'spatial', 'none', 'gpool' or 'flat'; None is that of groups, the next two fields.
-      mbstd_group_size: samples per group; None is the whole batch.
-      mbstd_num_channels: channels that it appends; 0 leaves it out.
-      mbstd_by_class: group by the batch's classes instead, for variety within them on small sets (not in the papers).
+      embed_features: width of the label embedding of the mapping network; None is z_dim.
+      layer_features: width between the layers of the mapping network; None is w_dim.
+      mapping_lr_multiplier: learning rate of the layers of the mapping network relative to the others.
+      w_avg_beta: decay, per mapping of a batch, of the average style towards which truncation moves.
+      channel_base: resolution r has min(channel_base // r, channel_max) channels; twice fmap_base of the official code.
+      channel_max: maximum number of channels of a grid.
+      use_noise: whether the layers of the generator add noise.
+      noise_mode: default noise of a call, 'random', 'const' or 'none'; used in training.
+      blur_filter: taps of the FIR filter after upsampling and before downsampling; None disables it.
+      instance_norm_eps: epsilon added to the variances of the instance normalization (1e-5 in some ports).
+      initializer: 'equalized' applies He's constant at run time (equalized learning rate), 'he' at initialization only.
+      mbstd_averaging: 'all', 'group' and a number, 'channels', 'spatial', 'none', 'gpool', 'flat'; None uses groups.
+      mbstd_group_size: group size of the minibatch standard deviation; None is the whole batch.
+      mbstd_num_channels: number of channels of the minibatch standard deviation; 0 disables it.
+      mbstd_by_class: whether to group by class, for variety within classes of small datasets (not in the papers).
       dtype: compute type of the highest resolutions: 'float32', 'bfloat16' or 'float16'.
-      low_precision_resolutions: how many of the highest resolutions `dtype` applies to; the rest are float32.
-      remat: recompute each block in the backward pass, which takes less memory and more time.
+      low_precision_resolutions: number of highest resolutions that use `dtype`; the others use float32.
+      remat: whether to recompute each block in the backward pass, which takes less memory and more time.
 
     Returns:
       The Gan, with a stage for each resolution from the base grid to the image's own.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     checks.require_integers(1, z_dim=z_dim, w_dim=w_dim, mapping_layers=mapping_layers)
     checks.require_optional_integers(1, embed_features=embed_features, layer_features=layer_features)
@@ -145,7 +149,7 @@ def build(
     checks.require_one_of(NOISE_MODES, noise_mode=noise_mode)
     checks.require_one_of(INITIALIZERS, initializer=initializer)
     checks.require_one_of(precision.DTYPES, dtype=dtype)
-    both = {
+    both: dict[str, Any] = {
         "image_shape": tuple(image_shape),
         "channel_base": channel_base,
         "channel_max": channel_max,
@@ -156,7 +160,7 @@ def build(
         "remat": remat,
     }
     _progressive_fields.check_pyramid(num_classes=num_classes, **both)
-    stddev = {
+    stddev: dict[str, Any] = {
         "mbstd_averaging": mbstd_averaging,
         "mbstd_group_size": mbstd_group_size,
         "mbstd_num_channels": mbstd_num_channels,
@@ -181,7 +185,7 @@ def build(
         generator=Generator(mapping, synthesis, noise_mode=noise_mode),
         discriminator=discriminator,
         z_dim=z_dim,
-        image_shape=tuple(image_shape),
+        image_shape=checks.shape_of(image_shape),
         num_classes=num_classes,
         d_layers=discriminator.layers,
         stages=pyramid.grids(*image_shape[:2]),

@@ -1,7 +1,8 @@
 """StyleGAN2 in its StyleGAN2-ADA form.
 
-Reference: Karras et al. 2020b, "Analyzing and Improving the Image Quality of StyleGAN"; Karras et al. 2020a, "Training
-Generative Adversarial Networks with Limited Data".
+References:
+  Karras et al. 2020b, "Analyzing and Improving the Image Quality of StyleGAN"; Karras et al. 2020a, "Training
+  Generative Adversarial Networks with Limited Data".
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ from flax import linen as nn
 from flaxgan.networks import _checks as checks
 from flaxgan.networks import _stylegan2_fields as fields
 from flaxgan.nn import precision, pyramid
+from flaxgan.nn.adain_synthesis import AdaINSynthesis
 from flaxgan.nn.mapping import MappingNetwork
 from flaxgan.nn.style_discriminator import ARCHITECTURES as D_ARCHITECTURES
 from flaxgan.nn.style_discriminator import Discriminator
@@ -27,13 +29,13 @@ class Generator(nn.Module):
     Variables: params/mapping, params/synthesis; buffers/mapping/w_avg, buffers/synthesis/b{r}/conv{i}/noise_const.
 
     Attributes:
-      mapping: the mapping network; its num_ws is the synthesis network's.
-      synthesis: the synthesis network.
-      noise_mode: noise of the layers unless a call asks for another: "random", "const" or "none".
+      mapping: the mapping network, with the num_ws of the synthesis network.
+      synthesis: the synthesis network, here a `SynthesisNetwork`.
+      noise_mode: default noise of the layers, "random", "const" or "none".
     """
 
     mapping: MappingNetwork
-    synthesis: SynthesisNetwork
+    synthesis: SynthesisNetwork | AdaINSynthesis
     noise_mode: str = "random"
 
     @property
@@ -51,13 +53,13 @@ class Generator(nn.Module):
         truncation_cutoff: int | None = None,
         noise_mode: str | None = None,
     ) -> jax.Array:
-        """Generates images: `map`, then `synthesize`.
+        """Generates images, by `map` and `synthesize`.
 
         Returns:
           Images [N, H, W, C], float32, about [-1, 1].
         """
-        truncation = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
-        return self.synthesize(self.map(z, labels, train=train, **truncation), noise_mode=noise_mode)
+        ws = self.map(z, labels, train=train, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
+        return self.synthesize(ws, noise_mode=noise_mode)
 
     def map(
         self,
@@ -74,10 +76,10 @@ class Generator(nn.Module):
         Args:
           z: latents [N, z_dim], N(0, I).
           labels: int32 [N] or float [N, K]; ignored if the network is unconditional.
-          train: whether w_avg follows the styles of this batch; the collection "buffers" must then be mutable.
-          update_w_avg: decides that instead of train, unless None.
-          truncation_psi: w becomes w_avg + psi (w - w_avg), with w_avg already updated; may be traced.
-          truncation_cutoff: truncates only the first layers, this many; None truncates all.
+          train: whether to update w_avg with the styles of this batch; the collection "buffers" must then be mutable.
+          update_w_avg: overrides train in this, unless None.
+          truncation_psi: psi in w_avg + psi (w - w_avg), which replaces w, with the updated w_avg; may be traced.
+          truncation_cutoff: number of first layers to truncate; None truncates all.
 
         Returns:
           Styles [N, L, D], float32.
@@ -91,7 +93,7 @@ class Generator(nn.Module):
         )
 
     def synthesize(self, ws: jax.Array, *, noise_mode: str | None = None) -> jax.Array:
-        """Generates images from styles [N, L, D]; noise_mode None takes the module's own."""
+        """Generates images from styles [N, L, D]; noise_mode None takes the module's default."""
         return self.synthesis(ws, noise_mode=self.noise_mode if noise_mode is None else noise_mode)
 
 
@@ -137,36 +139,36 @@ def build(
     low_precision_resolutions: int = 4,
     remat: bool = False,
 ) -> Gan:
-    """Builds StyleGAN2's two networks. The defaults are configuration F at 1024x1024.
+    """Builds the networks of StyleGAN2. The defaults are configuration F at 1024x1024.
 
     Args:
-      image_shape: (H, W, C): a small base grid (4x4, 4x6, 5x7, ...) times a power of two, and at least 1 channel.
-      num_classes: classes to condition both networks on; 0 is unconditional.
+      image_shape: (H, W, C); H and W are a small base grid (4x4, 4x6, 5x7, ...) times a power of two.
+      num_classes: number of classes for conditioning both networks; 0 is unconditional.
       z_dim: width of the latent z.
       w_dim: width of the style w.
       mapping_layers: depth of the generator's mapping network.
-      embed_features: width of its label embedding; None is w_dim.
-      layer_features: width between its layers; None is w_dim.
-      mapping_activation: name of an activation of `flaxgan.ops.bias_act`, for both mapping networks.
-      mapping_lr_multiplier: learning rate of the layers of both mapping networks relative to the rest.
-      w_avg_beta: decay, per mapping of a batch, of the average style that truncation moves towards.
-      channel_base: channels are channel_base // resolution ...
-      channel_max: ... but at most this many.
-      g_architecture: 'skip', 'resnet' or 'orig'.
-      d_architecture: 'resnet', 'skip' or 'orig'.
-      activation: name of an activation of `flaxgan.ops.bias_act`, for both networks.
-      g_kernel_size: side of the kernels of the generator's layers, an odd number; the discriminator's are 3.
-      resample_filter: taps of the FIR filter.
-      conv_clamp: bound of the magnitude of the layers' outputs; None is unbounded. Needed with float16.
-      use_noise: whether the generator's layers have noise inputs at all.
-      noise_mode: 'random', 'const' or 'none', for training and wherever a call does not say otherwise.
-      mbstd_group_size: samples per group of the minibatch standard deviation; None is the whole batch.
-      mbstd_num_channels: channels that it appends; 0 leaves it out.
-      mbstd_by_class: group by the batch's classes instead, for variety within them on small sets (not in the papers).
+      embed_features: width of the label embedding of the generator; None is w_dim.
+      layer_features: width between the layers of the generator's mapping network; None is w_dim.
+      mapping_activation: activation of `flaxgan.ops.bias_act` in both mapping networks.
+      mapping_lr_multiplier: learning rate of the layers of both mapping networks relative to the others.
+      w_avg_beta: decay, per mapping of a batch, of the average style towards which truncation moves.
+      channel_base: a grid of resolution r has min(channel_base // r, channel_max) channels.
+      channel_max: maximum number of channels of a grid.
+      g_architecture: architecture of the generator: 'skip', 'resnet' or 'orig'.
+      d_architecture: architecture of the discriminator: 'resnet', 'skip' or 'orig'.
+      activation: activation of `flaxgan.ops.bias_act` in both networks.
+      g_kernel_size: side of the kernels of the generator's layers, an odd number; that of the discriminator's is 3.
+      resample_filter: taps of the FIR filter for resampling.
+      conv_clamp: bound on the magnitude of the outputs of layers; None is unbounded. Required with float16.
+      use_noise: whether the layers of the generator add noise.
+      noise_mode: default noise of a call, 'random', 'const' or 'none'; used in training.
+      mbstd_group_size: group size of the minibatch standard deviation; None is the whole batch.
+      mbstd_num_channels: number of channels of the minibatch standard deviation; 0 disables it.
+      mbstd_by_class: whether to group by class, for variety within classes of small datasets (not in the papers).
       d_mapping_layers: depth of the discriminator's mapping network of labels; 0 projects the label embedding itself.
-      cmap_dim: width of the discriminator's label projection; None is its channels at the base grid.
-      d_embed_features: width of its label embedding; None is cmap_dim.
-      d_layer_features: width between its layers; None is cmap_dim.
+      cmap_dim: width of the discriminator's label projection; None is the number of its channels at the base grid.
+      d_embed_features: width of the label embedding of the discriminator; None is cmap_dim.
+      d_layer_features: width between the layers of the discriminator's mapping network; None is cmap_dim.
       d_mapping_activation: the discriminator's own mapping_activation; None is the same.
       d_mapping_lr_multiplier: the discriminator's own mapping_lr_multiplier; None is the same.
       d_channel_base: the discriminator's own channel_base; None is the same.
@@ -177,14 +179,14 @@ def build(
       d_conv_clamp: the discriminator's own conv_clamp; None is the same, inf is unbounded.
       d_low_precision_resolutions: the discriminator's own low_precision_resolutions; None is the same.
       dtype: compute type of the highest resolutions: 'float32', 'bfloat16' or 'float16'.
-      low_precision_resolutions: how many of the highest resolutions `dtype` applies to; the rest are float32.
-      remat: recompute each block in the backward pass, which takes less memory and more time.
+      low_precision_resolutions: number of highest resolutions that use `dtype`; the others use float32.
+      remat: whether to recompute each block in the backward pass, which takes less memory and more time.
 
     Returns:
       The Gan.
 
     Raises:
-      ValueError: naming the field, the value found and the values allowed.
+      FieldError: naming the field, the value found and the values allowed.
     """
     pyramid.require_buildable(image_shape)
     checks.require_integers(0, num_classes=num_classes)
@@ -198,8 +200,8 @@ def build(
     checks.require_one_of(NOISE_MODES, noise_mode=noise_mode)
     checks.require_one_of(precision.DTYPES, dtype=dtype)
 
-    image_shape = tuple(image_shape)
-    g_blocks = {
+    image_shape = checks.shape_of(image_shape)
+    g_blocks: dict[str, Any] = {
         "channel_base": channel_base,
         "channel_max": channel_max,
         "activation": activation,
@@ -218,7 +220,7 @@ def build(
     g_blocks = fields.checked_blocks("", g_blocks, image_shape, dtype)
     d_blocks = fields.checked_blocks("d_", d_blocks, image_shape, dtype)
     d_base_channels = fields.base_channels(image_shape, d_blocks)
-    g_mapping = {
+    g_mapping: dict[str, Any] = {
         "num_layers": mapping_layers,
         "embed_features": embed_features,
         "layer_features": layer_features,
@@ -236,7 +238,7 @@ def build(
     fields.check_mapping("", g_mapping, min_layers=1)
     fields.check_mapping("d_", d_mapping, min_layers=0)
     fields.check_label_projection(cmap_features, d_mapping)
-    epilogue = {
+    epilogue: dict[str, Any] = {
         "epilogue_activation": d_epilogue_activation,
         "mbstd_group_size": mbstd_group_size,
         "mbstd_num_channels": mbstd_num_channels,
@@ -244,7 +246,7 @@ def build(
     }
     fields.check_epilogue(epilogue, d_base_channels, num_classes)
 
-    both = {"image_shape": image_shape, "dtype": dtype, "remat": remat}
+    both: dict[str, Any] = {"image_shape": image_shape, "dtype": dtype, "remat": remat}
     synthesis = SynthesisNetwork(
         architecture=g_architecture, kernel_size=g_kernel_size, use_noise=use_noise, **g_blocks, **both
     )
@@ -264,5 +266,5 @@ def build(
 
 
 def _given(**settings: Any) -> dict[str, Any]:
-    """The settings that are not None."""
+    """Returns the settings that are not None."""
     return {name: value for name, value in settings.items() if value is not None}

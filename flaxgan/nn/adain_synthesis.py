@@ -1,12 +1,15 @@
-"""StyleGAN's synthesis network: a learned constant, and layers whose statistics are set by styles (AdaIN)."""
+"""StyleGAN's synthesis network: a learned constant, and layers whose statistics come from styles (AdaIN)."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.nn import precision, progressive, pyramid
-from flaxgan.nn.equalized import fir_filter
-from flaxgan.nn.he import HeConv, HeDense, lrelu_gain
+from flaxgan.nn.equalized import HeConv, HeDense, fir_filter, lrelu_gain
+from flaxgan.nn.optional_inputs import given
 from flaxgan.nn.style_layers import NOISE_MODES
 from flaxgan.ops.bias_act import bias_act
 from flaxgan.ops.instance_norm import adaptive_instance_norm
@@ -17,24 +20,25 @@ LAYERS_PER_GRID = 2
 
 
 class AdaINSynthesis(nn.Module):
-    """Styles to images at any stage of progressive growing.
+    """A synthesis network from styles to images at any stage of progressive growing.
 
-    Submodules, for each resolution r: b{r}, an `AdaINBlock`; torgb{r}, a 1x1 convolution. A call uses those of its
-    stage and below; initialization must be at the last stage, and creates all.
+    Submodules, for each resolution r: b{r}, an `AdaINBlock`; torgb{r}, a 1x1 convolution. A call uses the submodules of
+    its stage and below. Initialization must be at the last stage, and creates all of them.
 
     Attributes:
       image_shape: (H, W, C), any size that `flaxgan.nn.pyramid.base_grid` reduces to a small grid.
-      channel_base: channels are channel_base // resolution ...
-      channel_max: ... but at most this many.
-      use_noise: whether the layers add noise at all.
-      blur_filter: taps of the FIR filter after each convolution that enlarges; None for none.
-      instance_norm_eps: added to the variances that the layers normalize with.
-      initializer: "equalized" or "he", see `flaxgan.nn.he`.
+      channel_base: a grid of resolution r has min(channel_base // r, channel_max) channels.
+      channel_max: maximum number of channels of a grid.
+      use_noise: whether the layers add noise.
+      blur_filter: taps of the FIR filter after each upsampling convolution; None disables it.
+      instance_norm_eps: epsilon added to the variances of the instance normalization.
+      initializer: "equalized" or "he", see `flaxgan.nn.equalized`.
       dtype: compute type of the highest resolutions.
-      low_precision_resolutions: how many of the highest resolutions `dtype` applies to; the base grid never counts.
-      remat: recompute each block in the backward pass instead of storing its activations.
+      low_precision_resolutions: number of highest resolutions that use `dtype`; the base grid never does.
+      remat: whether to recompute each block in the backward pass instead of storing its activations.
 
-    Reference: Karras et al. 2019 (StyleGAN), section 2 and figure 1.
+    References:
+      Karras et al. 2019 (StyleGAN), section 2 and figure 1.
     """
 
     image_shape: tuple[int, int, int]
@@ -50,7 +54,7 @@ class AdaINSynthesis(nn.Module):
 
     @property
     def num_ws(self) -> int:
-        """Number L of styles: two layers at each resolution."""
+        """Number L of styles, for two layers at each resolution."""
         return LAYERS_PER_GRID * len(pyramid.grids(*self.image_shape[:2]))
 
     @nn.compact
@@ -65,26 +69,27 @@ class AdaINSynthesis(nn.Module):
         """Generates images.
 
         Args:
-          ws: styles [N, L, D] of all layers; those above the stage are not looked at.
+          ws: styles [N, L, D] of all layers; those above the stage are ignored.
           noise_mode: "random" (rng collection "noise", one map per layer and sample), "const" or "none".
-          stage: index of the resolution, 0 being the base grid; None is the last.
-          alpha: weight of the stage's block against the enlarged image of the stage before, a scalar in [0, 1]; may be
-            traced.
+          stage: index of the resolution, from 0 for the base grid; None is the last.
+          alpha: weight of the block of this stage against the enlarged image of the stage before, a scalar in [0, 1];
+            may be traced.
 
         Returns:
           Images [N, H, W, C] of the stage's size, float32.
 
         Raises:
-          ValueError: if ws, noise_mode or stage is not of the form above.
+          FieldError: on another ws, noise_mode or stage.
         """
         if ws.ndim != 3 or ws.shape[1] != self.num_ws:
-            raise ValueError(f"ws: found shape {ws.shape}, allowed: [N, {self.num_ws}, D]")
+            raise FieldError("ws", Words(f"shape {ws.shape}"), f"[N, {self.num_ws}, D]")
         grids = pyramid.grids(*self.image_shape[:2])
         stage = progressive.stage_index(stage, grids)
-        # noise_mode, the third argument after self, is a string and not an array: static to jax.checkpoint.
+        # noise_mode, the third argument after self, is a string and must be static in jax.checkpoint.
         block_class = nn.remat(AdaINBlock, static_argnums=(3,)) if self.remat else AdaINBlock
         low = progressive.low_grids(grids, self.low_precision_resolutions)
-        x, image, before = None, None, None
+        x = None
+        images: list[jax.Array] = []
         for index, grid in enumerate(grids[: stage + 1]):
             dtype = precision.block_dtype(self.dtype, is_low=pyramid.resolution(grid) in low)
             block = block_class(
@@ -99,13 +104,13 @@ class AdaINSynthesis(nn.Module):
             )
             x = block(x, ws[:, LAYERS_PER_GRID * index : LAYERS_PER_GRID * (index + 1)], noise_mode)
             if progressive.shows_image(index, stage, alpha) or self.is_initializing():
-                before, image = image, precision.at_least_float32(self._to_rgb(grid, dtype)(x))
+                images.append(precision.at_least_float32(self._to_rgb(grid, dtype)(x)))
         if progressive.is_fading(stage, alpha):
-            image = blend(nearest_upsample(before), image, alpha)
-        return image
+            return blend(nearest_upsample(images[-2]), images[-1], alpha)
+        return images[-1]
 
     def _to_rgb(self, grid: tuple[int, int], dtype: str | None) -> HeConv:
-        options = {"initializer": self.initializer, "dtype": dtype}
+        options: dict[str, Any] = {"initializer": self.initializer, "dtype": dtype}
         return HeConv(self.image_shape[2], 1, gain=1.0, **options, name=f"torgb{pyramid.resolution(grid)}")
 
 
@@ -116,10 +121,10 @@ class AdaINBlock(nn.Module):
 
     Attributes:
       features: output channels O.
-      base_grid: (H, W) of the learned constant that this block starts from; None enlarges its input.
-      use_noise: whether the layers add noise at all.
-      blur_filter: taps of the FIR filter after conv0; None for none.
-      instance_norm_eps: added to the variances that the layers normalize with.
+      base_grid: (H, W) of the learned constant at which this block starts; None enlarges its input.
+      use_noise: whether the layers add noise.
+      blur_filter: taps of the FIR filter after conv0; None disables it.
+      instance_norm_eps: epsilon added to the variances of the instance normalization.
       initializer: "equalized" or "he".
       dtype: compute type; None is the promoted type of inputs and parameters.
     """
@@ -137,14 +142,21 @@ class AdaINBlock(nn.Module):
         """Doubles the resolution.
 
         Args:
-          x: features [N, H, W, I]; None where the block starts from its constant.
-          ws: the styles of the two layers, [N, 2, D].
+          x: features [N, H, W, I]; None where the block starts at its constant.
+          ws: styles of the two layers, [N, 2, D].
           noise_mode: see `StyledLayer`.
 
         Returns:
-          [N, 2H, 2W, O], or [N, H, W, O] of the constant's size.
+          [N, 2H, 2W, O], or [N, H, W, O] of the size of the constant.
+
+        Raises:
+          FieldError: if x is missing, or on another noise_mode.
         """
-        layer = {"use_noise": self.use_noise, "epsilon": self.instance_norm_eps, "initializer": self.initializer}
+        layer: dict[str, Any] = {
+            "use_noise": self.use_noise,
+            "epsilon": self.instance_norm_eps,
+            "initializer": self.initializer,
+        }
         x = StyledLayer(**layer, name="layer0")(self._enlarged(x, ws.shape[0]), ws[:, 0], noise_mode)
         return StyledLayer(**layer, name="layer1")(self._conv("conv1")(x), ws[:, 1], noise_mode)
 
@@ -153,27 +165,28 @@ class AdaINBlock(nn.Module):
             const = self.param("const", nn.initializers.ones, (*self.base_grid, self.features), jnp.float32)
             (const,) = nn.dtypes.promote_dtype(const, dtype=self.dtype)
             return jnp.broadcast_to(const, (num_samples, *const.shape))
-        x = self._conv("conv0", up=2)(x)
+        x = self._conv("conv0", up=2)(given("x", x, "features [N, H, W, I] without base_grid"))
         return x if self.blur_filter is None else filter2d(x, fir_filter(self.blur_filter))
 
     def _conv(self, name: str, up: int = 1) -> HeConv:
         gain = lrelu_gain(self.initializer)
-        options = {"initializer": self.initializer, "dtype": self.dtype}
+        options: dict[str, Any] = {"initializer": self.initializer, "dtype": self.dtype}
         return HeConv(self.features, gain=gain, use_bias=False, up=up, **options, name=name)
 
 
 class StyledLayer(nn.Module):
-    """What follows each convolution: noise, bias, leaky ReLU, instance normalization, style.
+    """Noise, bias, leaky ReLU, instance normalization and style, which follow each convolution.
 
-    Parameters: bias [C] and, with use_noise, noise_strength [C], both from 0; affine, the style's gains and offsets
-    from w. Buffer: noise_const [H, W] from N(0, 1).
+    Parameters: bias [C] and, with use_noise, noise_strength [C], both initialized to 0; affine, the layer from w to the
+    gains and offsets of the style. Buffer: noise_const [H, W], drawn from N(0, 1).
 
     Attributes:
-      use_noise: whether noise is added at all.
-      epsilon: added to the variances.
+      use_noise: whether noise is added.
+      epsilon: epsilon added to the variances.
       initializer: "equalized" or "he".
 
-    Reference: Karras et al. 2019 (StyleGAN), section 2, equation 1; the order is the official code's.
+    References:
+      Karras et al. 2019 (StyleGAN), section 2, equation 1; the order is that of the official code.
     """
 
     use_noise: bool = True
@@ -185,10 +198,13 @@ class StyledLayer(nn.Module):
         """Maps [N, H, W, C] to the same shape and type.
 
         Args:
-          x: what the convolution gives.
+          x: output of the convolution.
           w: one style per sample, [N, D].
           noise_mode: "random", a new map for each sample from the rng collection "noise"; "const", the buffer
-            noise_const for all samples; "none".
+            noise_const for all samples; or "none".
+
+        Raises:
+          FieldError: on another noise_mode.
         """
         channels = x.shape[-1]
         noise = self._noise(x.shape[:3], noise_mode)
@@ -200,10 +216,10 @@ class StyledLayer(nn.Module):
         style = HeDense(2 * channels, gain=1.0, initializer=self.initializer, name="affine")(w)
         return adaptive_instance_norm(x, style, epsilon=self.epsilon)
 
-    def _noise(self, shape: tuple[int, int, int], noise_mode: str) -> jax.Array | None:
-        """Noise of unit strength, [H, W] for all samples or [N, H, W], or None."""
+    def _noise(self, shape: tuple[int, ...], noise_mode: str) -> jax.Array | None:
+        """Returns noise of unit strength, [H, W] for all samples or [N, H, W], or None."""
         if noise_mode not in NOISE_MODES:
-            raise ValueError(f"noise_mode: found {noise_mode!r}, allowed: {', '.join(NOISE_MODES)}")
+            raise FieldError("noise_mode", noise_mode, ", ".join(NOISE_MODES))
         if not self.use_noise:
             return None
         normal = lambda collection, shape: jax.random.normal(self.make_rng(collection), shape, jnp.float32)

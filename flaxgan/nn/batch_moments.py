@@ -1,16 +1,18 @@
-"""Standing statistics: what batch normalization uses for sampling instead of its running averages."""
+"""Standing statistics, which replace the running averages of batch normalization for sampling."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import jax
 
+from flaxgan.errors import FieldError, Words
+
 
 def standing_statistics(batch_moments: Iterable[Any]) -> Any:
-    """The mean of the moments of some batches, each counting the same.
+    """Computes the unweighted mean of the moments of batches.
 
-    The averages that a generator keeps while it trains belong to parameters of the past; those of an averaged generator
-    belong to no parameters at all. Standing statistics are those of the very parameters that are sampled from:
+    The running averages of a generator belong to its past parameters, and those of an averaged generator belong to no
+    parameters at all. Standing statistics are computed with the parameters that are sampled:
 
         moments = []
         for key in keys:
@@ -20,21 +22,23 @@ def standing_statistics(batch_moments: Iterable[Any]) -> Any:
         variables = {**variables, "batch_stats": standing_statistics(moments)}
 
     Args:
-      batch_moments: the collection "batch_moments" (`flaxgan.nn.norms`) of each batch; may be a generator, of which one
-        tree at a time is held.
+      batch_moments: the collection "batch_moments" (`flaxgan.nn.norms`) of each batch; may be a generator, of which
+        only one tree at a time is kept.
 
     Returns:
-      A tree like each of them: the collection "batch_stats".
+      The collection "batch_stats", a tree of the same structure.
 
     Raises:
-      ValueError: if there is none, or they differ in structure.
+      FieldError: if there are no moments.
+      ValueError: if the trees differ in structure.
 
-    Reference: Brock et al. 2019 (BigGAN), section 3 and appendix B ("standing statistics").
+    References:
+      Brock et al. 2019 (BigGAN), section 3 and appendix B ("standing statistics").
     """
     total, count = None, 0
     for moments in batch_moments:
         total = moments if total is None else jax.tree.map(lambda a, b: a + b, total, moments)
         count += 1
     if not jax.tree.leaves(total):
-        raise ValueError(f"batch_moments: found {count} batches without moments, allowed: at least 1 with moments")
+        raise FieldError("batch_moments", Words(f"{count} batches without moments"), "at least 1 with moments")
     return jax.tree.map(lambda a: a / count, total)

@@ -1,7 +1,8 @@
-"""What BigGAN adds to residual blocks: normalization by a vector, and the blocks of BigGAN-deep.
+"""BigGAN's additions to residual blocks: normalization conditioned on a vector, and the blocks of BigGAN-deep.
 
-Reference: Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", appendix B, figures
-  15 and 16.
+References:
+  Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", appendix B, figures 15
+  and 16.
 """
 
 import dataclasses
@@ -10,29 +11,31 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import Conv, SpectralNorm
 from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.norms import LinearConditionalBatchNorm
+from flaxgan.nn.optional_inputs import given
 from flaxgan.nn.residual import kernel_init
 from flaxgan.ops.resampling import box_downsample
 from flaxgan.ops.upsampling import upsample
 
-RATIO = 4  # Of the channels of a block of BigGAN-deep to those inside it.
+RATIO = 4  # Ratio of the channels of a block of BigGAN-deep to those inside it.
 
 
 @dataclasses.dataclass(frozen=True)
 class VectorNormConfig:
-    """Batch normalization linear in a vector, where a generator's blocks take a `NormConfig`.
+    """Settings of batch normalization that is linear in a vector; blocks of a generator take it as a `NormConfig`.
 
-    The vector is Condition.z: a class embedding, joined with a part of the latent.
+    The vector is Condition.z: a class embedding, concatenated with a part of the latent.
 
     Attributes:
-      eps: added to the variance.
-      momentum: share of the new batch in running statistics.
+      eps: epsilon added to the variance.
+      momentum: weight of the new batch in running statistics.
       unbiased: whether running variances are unbiased.
-      spectral: spectral normalization of the kernels; None is none.
-      initializer: that of the kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
+      spectral: spectral normalization of the kernels; None disables it.
+      initializer: initializer of the kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
     """
 
     eps: float = 1e-5
@@ -42,19 +45,19 @@ class VectorNormConfig:
     initializer: str = "orthogonal"
 
     def layer(self, name: str) -> "VectorNorm":
-        """A normalization layer; called inside a compact method, it is a submodule of that name."""
+        """Returns a normalization layer; inside a compact method, it is a submodule with this name."""
         return VectorNorm(self, name=name)
 
     def without_classes(self) -> NormConfig:
-        """Plain batch normalization: what generators with such blocks end with."""
+        """Returns plain batch normalization, with which generators of these blocks end."""
         return NormConfig("batch", eps=self.eps, momentum=self.momentum, unbiased=self.unbiased)
 
 
 class VectorNorm(nn.Module):
-    """`LinearConditionalBatchNorm` of the vector Condition.z, as the submodule `norm`.
+    """A `LinearConditionalBatchNorm` conditioned on the vector Condition.z, as the submodule `norm`.
 
     Attributes:
-      choice: its settings.
+      choice: settings.
     """
 
     choice: VectorNormConfig
@@ -64,27 +67,28 @@ class VectorNorm(nn.Module):
         """Normalizes [N, ..., C].
 
         Raises:
-          ValueError: if there is no vector.
+          FieldError: if the vector is missing.
         """
-        if condition.z is None:
-            raise ValueError("condition.z: found None, allowed: float [N, Y]")
+        y = given("condition.z", condition.z, "float [N, Y]")
         settings = vars(self.choice) | {"name": "norm"}
         init = kernel_init(settings.pop("initializer"))
-        return LinearConditionalBatchNorm(**settings, kernel_init=init)(x, condition.z, train=train)
+        return LinearConditionalBatchNorm(**settings, kernel_init=init)(x, y, train=train)
 
 
 class DeepGeneratorBlock(nn.Module):
-    """x + f(x), f: 1x1 to a quarter of the channels, two 3x3 there, 1x1 back, norm and ReLU before each.
+    """Residual block x + f(x) of BigGAN-deep's generator.
 
-    Upsampling is before the first 3x3, and of x. A block with fewer channels than x adds only the first ones of x.
+    f is a 1x1 convolution to a quarter of the channels, two 3x3 convolutions and a 1x1 convolution back, with norm and
+    ReLU before each. Upsampling comes before the first 3x3 convolution, and is also applied to x. A block with fewer
+    channels than x adds only the first channels of x.
     Submodules: norm1 to norm4, conv1 to conv4.
 
     Attributes:
       features: output channels O, at most those of the input.
       norm: the normalization.
-      upsampling: a method of `flaxgan.ops.upsampling.upsample`; None keeps the size.
-      spectral: spectral normalization of the convolutions; None is none.
-      initializer: that of the kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
+      upsampling: method of `flaxgan.ops.upsampling.upsample`; None keeps the size.
+      spectral: spectral normalization of the convolutions; None disables it.
+      initializer: initializer of the kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
       dtype: compute type; None is the promoted type of input and parameters.
     """
 
@@ -101,14 +105,14 @@ class DeepGeneratorBlock(nn.Module):
 
         Args:
           x: activations.
-          condition: what the normalization depends on.
-          train: whether statistics are the batch's; "batch_stats" and "spectral" must then be mutable.
+          condition: condition of the normalization.
+          train: whether to use the statistics of the batch; "batch_stats" and "spectral" must then be mutable.
 
         Raises:
-          ValueError: if I is below 4 or O.
+          FieldError: if I is below 4 or below O.
         """
         if x.shape[-1] < max(RATIO, self.features):
-            raise ValueError(f"x: found {x.shape[-1]} channels, allowed: at least {max(RATIO, self.features)}")
+            raise FieldError("x", Words(f"{x.shape[-1]} channels"), f"at least {max(RATIO, self.features)}")
         narrow = x.shape[-1] // RATIO
 
         def activated(y: jax.Array, name: str) -> jax.Array:
@@ -124,17 +128,19 @@ class DeepGeneratorBlock(nn.Module):
 
 
 class DeepDiscriminatorBlock(nn.Module):
-    """s(x) + f(x), f: 1x1 to a quarter of its output channels, two 3x3 there, pooling, 1x1, a ReLU before each.
+    """Residual block s(x) + f(x) of BigGAN-deep's discriminator.
 
-    s(x) is x, pooled; a block with more channels than x takes the further ones from a 1x1 convolution of that.
-    Submodules: conv1 to conv4; shortcut, where there are further channels.
+    f is a 1x1 convolution to a quarter of the output channels, two 3x3 convolutions, pooling and a 1x1 convolution,
+    with a ReLU before each convolution. s(x) is the pooled x; a block with more channels than x takes the additional
+    channels from a 1x1 convolution of the pooled x.
+    Submodules: conv1 to conv4; shortcut, if there are additional channels.
 
     Attributes:
       features: output channels O, at least those of the input.
       downsample: whether the block halves the size.
-      activated_shortcut: whether s sees the input after the ReLU, as where a ReLU overwrites its input.
-      spectral: spectral normalization of the convolutions; None is none.
-      initializer: that of the kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
+      activated_shortcut: whether s takes the input after the ReLU, as where a ReLU overwrites its input.
+      spectral: spectral normalization of the convolutions; None disables it.
+      initializer: initializer of the kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
       dtype: compute type; None is the promoted type of input and parameters.
     """
 
@@ -147,14 +153,18 @@ class DeepDiscriminatorBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """Maps [N, H, W, I] to [N, H, W, O], or [N, H / 2, W / 2, O] with downsample; train as in the other block.
+        """Maps [N, H, W, I] to [N, H, W, O], or [N, H / 2, W / 2, O] with downsample.
+
+        Args:
+          x: activations.
+          train: whether to update spectral normalization; "spectral" must then be mutable.
 
         Raises:
-          ValueError: if O is below 4 or I.
+          FieldError: if O is below 4 or below I.
         """
         further = self.features - x.shape[-1]
         if self.features < RATIO or further < 0:
-            raise ValueError(f"features: found {self.features}, allowed: at least {max(RATIO, x.shape[-1])}")
+            raise FieldError("features", self.features, f"at least {max(RATIO, x.shape[-1])}")
         narrow = self.features // RATIO
         y = nn.relu(x)
         x = y if self.activated_shortcut else x
@@ -169,6 +179,6 @@ class DeepDiscriminatorBlock(nn.Module):
 
 
 def _conv(block: DeepGeneratorBlock | DeepDiscriminatorBlock, name: str, features: int, kernel_size: int = 3) -> Conv:
-    """A convolution with the block's settings."""
-    settings = {"spectral": block.spectral, "kernel_init": kernel_init(block.initializer), "dtype": block.dtype}
-    return Conv(features, kernel_size, **settings, name=name)
+    """Returns a convolution with the settings of the block."""
+    init = kernel_init(block.initializer)
+    return Conv(features, kernel_size, spectral=block.spectral, kernel_init=init, dtype=block.dtype, name=name)

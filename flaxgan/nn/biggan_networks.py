@@ -1,11 +1,13 @@
 """The networks of SAGAN and BigGAN: residual blocks with self-attention between them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.nn import pyramid
 from flaxgan.nn.attention import SelfAttention
 from flaxgan.nn.biggan_blocks import DeepDiscriminatorBlock, DeepGeneratorBlock, VectorNormConfig
@@ -19,19 +21,19 @@ from flaxgan.types import DiscriminatorOutput
 
 
 class GeneratorBody(nn.Module):
-    """Latents to images: a dense layer to the base grid, a block for each doubling, norm, ReLU, 3x3, tanh.
+    """Maps latents to images: a dense layer to the base grid, a block for each doubling, norm, ReLU, 3x3, tanh.
 
-    Submodules: base; block{i} from 1, or block{i}_{j} of BigGAN-deep; attention{i}, after block i; norm; output.
+    Submodules: base; block{i} from 1, or block{i}_{j} in BigGAN-deep; attention{i}, after block i; norm; output.
 
     Attributes:
       image_shape: (H, W, C), a base grid times a power of two.
-      channels: of each grid, the base grid's first.
-      norm: the normalization; the last one is without classes.
-      attention: indices from 0 of the blocks that self-attention follows.
-      upsampling: a method of `flaxgan.ops.upsampling.upsample`.
-      depth: blocks of BigGAN-deep for each doubling, of which the last doubles; 0 makes plain blocks.
-      spectral: spectral normalization of dense layer, convolutions and attention; None is none.
-      initializer: that of their kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
+      channels: channels of each grid, the base grid first.
+      norm: the normalization; the last one ignores classes.
+      attention: indices, from 0, of the blocks before a self-attention layer.
+      upsampling: method of `flaxgan.ops.upsampling.upsample`.
+      depth: number of BigGAN-deep blocks for each doubling, the last of which doubles; 0 uses plain blocks.
+      spectral: spectral normalization of dense layer, convolutions and attention; None disables it.
+      initializer: initializer of their kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
       dtype: compute type; None is the promoted type of input and parameters.
     """
 
@@ -50,16 +52,20 @@ class GeneratorBody(nn.Module):
         """Generates images.
 
         Args:
-          z: [N, Z], what the dense layer sees.
-          conditions: what the norms of each block depend on; the last norm, on the last.
-          train: whether statistics are the batch's; "batch_stats" and "spectral" must then be mutable.
+          z: [N, Z], input of the dense layer.
+          conditions: conditions of the norms of each block; the last norm takes the last condition.
+          train: whether to use the statistics of the batch; "batch_stats" and "spectral" must then be mutable.
 
         Returns:
           Images [N, H, W, C] in [-1, 1], at least float32.
         """
         height, width = pyramid.base_grid(*self.image_shape[:2])
         first, *others = self.channels
-        layer = {"spectral": self.spectral, "kernel_init": kernel_init(self.initializer), "dtype": self.dtype}
+        layer: dict[str, Any] = {
+            "spectral": self.spectral,
+            "kernel_init": kernel_init(self.initializer),
+            "dtype": self.dtype,
+        }
         x = Dense(height * width * first, **layer, name="base")(z, train=train)
         x = x.reshape(-1, height, width, first)
         for index, (features, condition) in enumerate(zip(others, conditions, strict=True)):
@@ -72,8 +78,13 @@ class GeneratorBody(nn.Module):
         return jnp.tanh(at_least_float32(x))
 
     def _blocks(self, index: int, inputs: int, features: int) -> list[GeneratorBlock | DeepGeneratorBlock]:
-        """The block, or blocks, between two grids."""
-        both = {"norm": self.norm, "spectral": self.spectral, "initializer": self.initializer, "dtype": self.dtype}
+        """Returns the block or blocks between two grids."""
+        both: dict[str, Any] = {
+            "norm": self.norm,
+            "spectral": self.spectral,
+            "initializer": self.initializer,
+            "dtype": self.dtype,
+        }
         name = f"block{index + 1}"
         if self.depth == 0:
             return [GeneratorBlock(features, upsampling=self.upsampling, **both, name=name)]
@@ -83,21 +94,21 @@ class GeneratorBody(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to logits: residual blocks, ReLU, the sum over all pixels, a linear layer and the projection of the class.
+    """Maps images to logits: residual blocks, ReLU, the sum over all pixels, and a linear layer with projection.
 
-    Submodules: block{i} from 1, or stem and block{i}_{j} of BigGAN-deep; attention{i}, after block i; head.
+    Submodules: block{i} from 1, or stem and block{i}_{j} in BigGAN-deep; attention{i}, after block i; head.
 
     Attributes:
       image_shape: (H, W, C).
-      channels: of each block; of BigGAN-deep, of the stem (a 3x3) and of each group of blocks.
-      downsamples: how many of the blocks (groups), the first ones, halve the grid.
-      num_classes: classes that the head projects on; 0 is none, and labels are then ignored.
-      attention: indices from 0 of the blocks (groups) that self-attention follows.
-      hidden_channels: between the convolutions of each block; None is those of its output.
-      activated_shortcut: whether shortcuts see a block's input after the ReLU, as where a ReLU overwrites its input.
-      depth: blocks of BigGAN-deep in a group, of which the first halves; 0 makes plain blocks.
-      spectral: spectral normalization of all kernels; None is none.
-      initializer: that of the kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
+      channels: channels of each block; in BigGAN-deep, of the stem (a 3x3 convolution) and of each group of blocks.
+      downsamples: number of first blocks (groups) that halve the grid.
+      num_classes: number of classes of the projection; 0 has none, and labels are then ignored.
+      attention: indices, from 0, of the blocks (groups) before a self-attention layer.
+      hidden_channels: channels between the convolutions of each block; None is those of its output.
+      activated_shortcut: whether shortcuts take the input after the ReLU, as where a ReLU overwrites its input.
+      depth: number of BigGAN-deep blocks in a group, the first of which halves; 0 uses plain blocks.
+      spectral: spectral normalization of all kernels; None disables it.
+      initializer: initializer of the kernels, one of `flaxgan.nn.residual.INITIALIZERS`.
       dtype: compute type of the blocks; None is the promoted type of input and parameters.
     """
 
@@ -122,18 +133,19 @@ class Discriminator(nn.Module):
         Args:
           images: [N, H, W, C] in [-1, 1].
           labels: int32 [N] or float [N, K]; ignored without classes.
-          train: whether the vectors of spectral normalization move; "spectral" must then be mutable.
+          train: whether to update spectral normalization; "spectral" must then be mutable.
 
         Returns:
-          Logits [N], and the features [N, F] that they are read from, at least float32.
+          Logits [N], and the features [N, F] from which the head computes them, at least float32.
 
         Raises:
-          ValueError: if the images are not of image_shape, or labels are missing.
+          FieldError: if the images do not have image_shape, or labels are missing.
         """
         if images.ndim != 4 or images.shape[1:] != tuple(self.image_shape):
             allowed = f"[N, {', '.join(map(str, self.image_shape))}]"
-            raise ValueError(f"images: found shape {images.shape}, allowed: {allowed}")
-        layer = {"spectral": self.spectral, "kernel_init": kernel_init(self.initializer), "dtype": self.dtype}
+            raise FieldError("images", Words(f"shape {images.shape}"), allowed)
+        init = kernel_init(self.initializer)
+        layer: dict[str, Any] = {"spectral": self.spectral, "kernel_init": init, "dtype": self.dtype}
         x = images
         if self.depth:
             x = Conv(self.channels[0], **layer, name="stem")(x, train=train)
@@ -143,15 +155,14 @@ class Discriminator(nn.Module):
             if index in self.attention:
                 x = SelfAttention(**layer, name=f"attention{index + 1}")(x, train=train)
         features = jnp.sum(at_least_float32(nn.relu(x)), axis=(1, 2))  # [N, F]
-        init = kernel_init(self.initializer)
         head = ProjectionHead(
             self.num_classes, spectral=self.spectral, kernel_init=init, embedding_init=init, name="head"
         )
         return DiscriminatorOutput(head(features, labels, train=train), features)
 
     def _blocks(self, index: int) -> list[DiscriminatorBlock | DeepDiscriminatorBlock]:
-        """The block, or group of blocks."""
-        both = {"activated_shortcut": self.activated_shortcut, "spectral": self.spectral}
+        """Returns the block, or the group of blocks."""
+        both: dict[str, Any] = {"activated_shortcut": self.activated_shortcut, "spectral": self.spectral}
         both |= {"initializer": self.initializer, "dtype": self.dtype}
         features, downsample = self._group_channels[index], index < self.downsamples
         name = f"block{index + 1}"
@@ -169,7 +180,7 @@ class Discriminator(nn.Module):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Parameter paths of the layers, from image to logit; an attention counts as one."""
+        """Parameter paths of the layers, from image to logit; an attention layer counts as one."""
         inputs, convs = self.image_shape[2], ["conv1", "conv2"]
         paths = ["stem"] if self.depth else []
         if self.depth:

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.nn.precision import at_least_float32
 from flaxgan.ops.conv import conv2d
-from flaxgan.ops.one_hot import label_vectors
+from flaxgan.ops.one_hot import class_vectors
 from flaxgan.ops.padding import pad_image
 from flaxgan.ops.resampling_conv import downsampling_conv, upsampling_conv
 from flaxgan.ops.spectral_norm import power_iteration, spectral_sigma
@@ -21,24 +22,25 @@ ZEROS = nn.initializers.zeros
 
 @dataclasses.dataclass(frozen=True)
 class SpectralNorm:
-    """How a weight is divided by its largest singular value.
+    """Settings of spectral normalization, which divides a weight by its largest singular value.
 
-    The weight is a matrix of one row per output (a convolution's rows are its [K, K, I] numbers, an embedding's rows
-    its vectors). Layers keep the estimates u [rows] and v [columns] of its singular vectors in the collection
-    "spectral"; each call in training mode moves them by power iteration before it uses them. No gradient flows through
-    u and v, but through sigma = u^T W v it does.
+    The weight is a matrix with one row per output: the [K, K, I] numbers of an output channel of a convolution, or the
+    vector of a class in an embedding. Layers keep estimates u [rows] and v [columns] of its singular vectors in the
+    collection "spectral"; each call in training mode updates them by power iteration before it uses them. Gradients
+    flow through sigma = u^T W v, but not through u and v.
 
     Attributes:
-      eps: least length that a vector is divided by.
-      iterations: power iterations of a call in training mode.
-      eval_iterates: True: a call in evaluation mode makes one iteration, too, without storing it, as the official
-        BigGAN code (which takes eps 1e-6). False: it uses the stored u and v, as PyTorch.
-      from_input: True: the iteration starts from v, as in compare_gan, the code of SELF-MOD. False: from u.
+      eps: least length by which a vector is divided.
+      iterations: number of power iterations of a call in training mode.
+      eval_iterates: True makes one iteration in evaluation mode, too, without storing it, as the official BigGAN code
+        does (with eps 1e-6). False uses the stored u and v, as PyTorch does.
+      from_input: True starts the iteration from v, as in compare_gan, the code of SELF-MOD; False starts from u.
 
     Raises:
-      ValueError: unless eps is above 0 and iterations at least 1.
+      FieldError: unless eps is above 0 and iterations is at least 1.
 
-    Reference: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1.
+    References:
+      Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1.
     """
 
     eps: float = 1e-12
@@ -46,22 +48,22 @@ class SpectralNorm:
     eval_iterates: bool = False
     from_input: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.eps > 0:
-            raise ValueError(f"eps: found {self.eps}, allowed: above 0")
+            raise FieldError("eps", self.eps, "above 0")
         if self.iterations < 1:
-            raise ValueError(f"iterations: found {self.iterations}, allowed: at least 1")
+            raise FieldError("iterations", self.iterations, "at least 1")
 
 
 class Dense(nn.Module):
-    """y = x W + b.
+    """Dense layer y = x W + b.
 
     Variables: params kernel [I, O] and bias [O]; with spectral, spectral u [O] and v [I].
 
     Attributes:
       features: output features O.
       use_bias: whether there is a bias.
-      spectral: spectral normalization of the kernel; None is none.
+      spectral: spectral normalization of the kernel; None disables it.
       kernel_init: initializer of the kernel.
       bias_init: initializer of the bias.
       dtype: compute type; None is the promoted type of input and kernel.
@@ -76,7 +78,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """Maps [..., I] to [..., O]; train moves u and v, and "spectral" must then be mutable."""
+        """Maps [..., I] to [..., O]; train updates u and v, and "spectral" must then be mutable."""
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
         kernel = spectrally_normalized(self, kernel, self.spectral, train=train)
         x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
@@ -84,18 +86,18 @@ class Dense(nn.Module):
 
 
 class Conv(nn.Module):
-    """Convolution (the correlation with the kernel) with a bias.
+    """Convolution (correlation with the kernel) with a bias.
 
     Variables: params kernel [K, K, I, O] and bias [O]; with spectral, spectral u [O] and v [K K I].
 
     Attributes:
       features: output channels O.
       kernel_size: side K of the kernel.
-      strides: step between the windows in pixels, at least 1.
-      padding: zeros on each side of the image in pixels; "SAME" as TensorFlow's (the result has ceil(size / strides)
-        pixels, an odd zero goes to the end), "VALID" none; None is K // 2.
+      strides: step between windows in pixels, at least 1.
+      padding: zeros on each side of the image in pixels. "SAME" is that of TensorFlow: the result has
+        ceil(size / strides) pixels, and an odd zero goes to the end. "VALID" has no padding; None is K // 2.
       use_bias: whether there is a bias.
-      spectral: spectral normalization of the kernel; None is none.
+      spectral: spectral normalization of the kernel; None disables it.
       kernel_init: initializer of the kernel.
       bias_init: initializer of the bias.
       dtype: compute type; None is the promoted type of input and kernel.
@@ -116,7 +118,7 @@ class Conv(nn.Module):
         """Maps [N, H, W, I] to [N, (H + 2 padding - K) // strides + 1, ..., O]; train as in `Dense`.
 
         Raises:
-          ValueError: on another padding, or if the padded image is smaller than the kernel.
+          FieldError: on another padding, or if the padded image is smaller than the kernel.
         """
         size = self.kernel_size
         kernel = self.param("kernel", self.kernel_init, (size, size, x.shape[-1], self.features), jnp.float32)
@@ -127,33 +129,34 @@ class Conv(nn.Module):
             return _add_bias(self, conv2d(x, kernel, padding=(x0, x1, y0, y1)))
         x = pad_image(x, (x0, x1, y0, y1))
         if min(x.shape[1:3]) < size:
-            raise ValueError(f"x: found {x.shape[1:3]} pixels after padding, allowed: at least {size}, the kernel")
+            raise FieldError("x", Words(f"{x.shape[1:3]} pixels after padding"), f"at least {size}, the kernel")
         return _add_bias(self, downsampling_conv(x, kernel, self.strides))
 
     def _padding_of(self, pixels: int) -> tuple[int, int]:
-        """Zeros before and after an axis of so many pixels."""
+        """Returns the numbers of zeros before and after an axis with this number of pixels."""
         if self.padding == "SAME":
             total = max(-(-pixels // self.strides) * self.strides - self.strides + self.kernel_size - pixels, 0)
             return total // 2, total - total // 2
-        padding = {"VALID": 0, None: self.kernel_size // 2}.get(self.padding, self.padding)
+        padding = self.kernel_size // 2 if self.padding is None else self.padding
+        padding = 0 if padding == "VALID" else padding
         if not isinstance(padding, int) or padding < 0:
-            raise ValueError(f"padding: found {self.padding!r}, allowed: an int of at least 0, 'SAME', 'VALID' or None")
+            raise FieldError("padding", self.padding, "an int of at least 0, 'SAME', 'VALID' or None")
         return padding, padding
 
 
 class ConvTranspose(nn.Module):
-    """Transposed convolution with a bias: each pixel spreads its product with the kernel over the larger image.
+    """Transposed convolution with a bias, which adds each pixel's product with the kernel to the larger image.
 
-    It is the gradient of a convolution with these strides and padding with respect to its input, as in PyTorch.
+    It is the gradient of a convolution of these strides and padding with respect to its input, as in PyTorch.
     Variables: params kernel [K, K, I, O] and bias [O]; with spectral, spectral u [O] and v [K K I].
 
     Attributes:
       features: output channels O.
       kernel_size: side K of the kernel.
-      strides: step between the pixels of the input in the result, at least 1.
-      padding: pixels cropped from each side of the result.
+      strides: distance between pixels of the input in the result, at least 1.
+      padding: number of pixels cropped from each side of the result.
       use_bias: whether there is a bias.
-      spectral: spectral normalization of the kernel; None is none.
+      spectral: spectral normalization of the kernel; None disables it.
       kernel_init: initializer of the kernel.
       bias_init: initializer of the bias.
       dtype: compute type; None is the promoted type of input and kernel.
@@ -188,14 +191,14 @@ class ConvTranspose(nn.Module):
 
 
 class Embed(nn.Module):
-    """A vector for each class.
+    """Embedding with a vector for each class.
 
     Variables: params embedding [K, F]; with spectral, spectral u [K] and v [F].
 
     Attributes:
       num_embeddings: number of classes K, at least 1.
       features: width F of the vectors.
-      spectral: spectral normalization of the table; None is none.
+      spectral: spectral normalization of the table; None disables it.
       embedding_init: initializer of the table.
     """
 
@@ -205,32 +208,32 @@ class Embed(nn.Module):
     embedding_init: Initializer = XAVIER
 
     @nn.compact
-    def __call__(self, labels: jax.Array, *, train: bool = False) -> jax.Array:
-        """Maps class indices int [N], or weights of the classes float [N, K], to float32 [N, F]; train as in `Dense`.
+    def __call__(self, labels: jax.Array | None, *, train: bool = False) -> jax.Array:
+        """Maps class indices int [N], or class weights float [N, K], to float32 [N, F]; train as in `Dense`.
 
         Raises:
-          ValueError: if the labels are missing or of another shape or type.
+          FieldError: if the labels are missing or have another shape or dtype.
         """
         table = self.param("embedding", self.embedding_init, (self.num_embeddings, self.features), jnp.float32)
-        # Rows of the transposed table's matrix are the classes.
+        # The rows of the matrix of the transposed table are the classes.
         table = spectrally_normalized(self, table.T, self.spectral, train=train).T
-        weights, table = nn.dtypes.promote_dtype(label_vectors(labels, self.num_embeddings), table)
+        weights, table = nn.dtypes.promote_dtype(class_vectors(labels, self.num_embeddings), table)
         return jnp.matmul(weights, table, precision=jax.lax.Precision.HIGHEST)
 
 
 def spectrally_normalized(
     module: nn.Module, kernel: jax.Array, spectral: SpectralNorm | None, *, train: bool
 ) -> jax.Array:
-    """kernel / sigma, for a layer that owns the kernel and now gets the variables u and v of "spectral", too.
+    """Computes kernel / sigma and adds the variables u and v of "spectral" to the layer that owns the kernel.
 
     Args:
       module: the layer, in its compact method.
       kernel: [..., O]; the matrix has O rows.
-      spectral: None returns the kernel as it is.
-      train: whether u and v move, and are stored.
+      spectral: settings; None returns the kernel unchanged.
+      train: whether to update and store u and v.
 
     Returns:
-      Like kernel, at least float32. A kernel of zeros gives NaN.
+      Array of the kernel's shape, at least float32. A kernel of zeros gives NaN.
     """
     if spectral is None:
         return kernel

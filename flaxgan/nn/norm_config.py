@@ -1,4 +1,4 @@
-"""How a network normalizes its layers: what all its `GeneratorNorm` layers have in common."""
+"""Settings that all `GeneratorNorm` layers of a network share."""
 
 import dataclasses
 
@@ -10,17 +10,17 @@ from flaxgan.nn.layers import SpectralNorm
 
 @dataclasses.dataclass(frozen=True)
 class NormConfig:
-    """The fields of a network's `GeneratorNorm` layers.
+    """Settings of the `GeneratorNorm` layers of a network.
 
     Attributes:
       kind: one of `flaxgan.nn.generator_norm.NORMS`.
       num_classes: number of classes K; 0 is unconditional.
-      eps: added to the variance.
-      momentum: share of the new batch in running statistics.
-      hidden: width of the hidden layer of "self_modulated"; None is none.
-      spectral: spectral normalization of the kernels of "self_modulated"; None is none.
+      eps: epsilon added to the variance.
+      momentum: weight of the new batch in running statistics.
+      hidden: width of the hidden layer of "self_modulated"; None has no hidden layer.
+      spectral: spectral normalization of the kernels of "self_modulated"; None disables it.
       unbiased: whether running variances are unbiased.
-      shared_hidden: whether gain and offset of "self_modulated" are read from one hidden layer, or each from its own.
+      shared_hidden: True computes gain and offset of "self_modulated" from one hidden layer, False from one each.
     """
 
     kind: str = "batch"
@@ -33,15 +33,18 @@ class NormConfig:
     shared_hidden: bool = True
 
     def layer(self, name: str) -> GeneratorNorm:
-        """A normalization layer; called inside a compact method, it is a submodule of that name."""
+        """Returns a normalization layer; inside a compact method, it is a submodule with this name."""
         return GeneratorNorm(**vars(self), name=name)
 
     def without_classes(self) -> "NormConfig":
-        """The same, but "batch" instead of "conditional": what generators with conditional blocks end with."""
+        """Returns these settings with "batch" instead of "conditional", for the last norm of conditional generators."""
         return dataclasses.replace(self, kind="batch") if self.kind == "conditional" else self
 
     def condition(self, z: jax.Array, labels: jax.Array | None) -> Condition:
-        """What the layers depend on; inside a compact method, as the submodule `latent` where z meets the classes.
+        """Returns the condition of the layers.
+
+        With classes and "self_modulated", this adds the submodule `latent`, a `ClassModulatedLatent`, to the module
+        whose compact method calls it.
 
         Args:
           z: latents [N, Z].

@@ -1,18 +1,21 @@
-"""Batch normalization: plain, conditional on classes or vectors, and modulated by the latent itself.
+"""Batch normalization: plain, conditional on classes or vectors, and modulated by the latent.
 
-Each keeps running statistics `mean` and `var` [C] in the collection "batch_stats". In training mode it normalizes with
-the mean and (biased) variance of the batch, over all axes but the last, and moves the running ones; the batch is the
-global one, whatever devices it lies on. In evaluation mode it normalizes with the running ones. Statistics are float32,
-or float64 if x is; the result has x's dtype.
+Each layer keeps running statistics `mean` and `var` [C] in the collection "batch_stats". In training mode it normalizes
+with the mean and (biased) variance of the batch over all axes but the last, and updates the running statistics. The
+batch is the global batch, over all devices. In evaluation mode it normalizes with the running statistics. Statistics
+are float32, or float64 if x is; the result has x's dtype.
 
-A call in training mode with the collection "batch_moments" mutable also leaves there the batch's own `mean` and `var`,
-in the tree of "batch_stats": `flaxgan.nn.batch_moments` makes standing statistics of them.
+A call in training mode with a mutable collection "batch_moments" also stores the batch's own `mean` and `var` there, in
+the tree structure of "batch_stats". `flaxgan.nn.batch_moments` computes standing statistics from them.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from flaxgan.errors import FieldError
 from flaxgan.nn.layers import ZEROS, Dense, Embed, Initializer, SpectralNorm
 from flaxgan.nn.precision import at_least_float32
 
@@ -22,20 +25,21 @@ STATISTICS = ("batch", "instance", "none")
 
 
 class BatchNorm(nn.Module):
-    """(x - mean) / sqrt(var + eps) * scale + bias.
+    """Batch normalization (x - mean) / sqrt(var + eps) * scale + bias.
 
     Variables: params scale and bias [C]; batch_stats mean and var [C].
 
     Attributes:
-      momentum: share of the new batch in the running statistics (the papers' decay is 1 - momentum).
-      eps: added to the variance.
+      momentum: weight of the new batch in the running statistics (the decay of the papers is 1 - momentum).
+      eps: epsilon added to the variance.
       use_scale: whether there is a scale.
       use_bias: whether there is a bias.
-      unbiased: whether the running variance takes the batch's variance times n / (n - 1), as PyTorch, or as it is.
+      unbiased: True averages the batch's variance times n / (n - 1), as PyTorch does; False the biased variance.
       scale_init: initializer of the scale.
       bias_init: initializer of the bias.
 
-    Reference: Ioffe and Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
+    References:
+      Ioffe and Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
     """
 
     momentum: float = 0.1
@@ -65,10 +69,13 @@ class ConditionalBatchNorm(nn.Module):
 
     Attributes:
       num_classes: number of classes K.
-      momentum, eps, unbiased: as in `BatchNorm`.
+      momentum: see `BatchNorm`.
+      eps: see `BatchNorm`.
+      unbiased: see `BatchNorm`.
 
-    Reference: Dumoulin et al. 2017, "A Learned Representation For Artistic Style", equation 5; for GANs, Miyato and
-      Koyama 2018, "cGANs with Projection Discriminator". Gains start at N(1, 0.02), as in the mimicry library.
+    References:
+      Dumoulin et al. 2017, "A Learned Representation For Artistic Style", equation 5; for GANs, Miyato and Koyama 2018,
+      "cGANs with Projection Discriminator". Gains are initialized from N(1, 0.02), as in the mimicry library.
     """
 
     num_classes: int
@@ -77,8 +84,12 @@ class ConditionalBatchNorm(nn.Module):
     unbiased: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array, labels: jax.Array, *, train: bool = False) -> jax.Array:
-        """Normalizes [N, ..., C] by labels int [N] or float [N, K]."""
+    def __call__(self, x: jax.Array, labels: jax.Array | None, *, train: bool = False) -> jax.Array:
+        """Normalizes [N, ..., C] by labels int [N] or float [N, K].
+
+        Raises:
+          FieldError: if the labels are missing or have another shape or dtype.
+        """
         embed = Embed(self.num_classes, 2 * x.shape[-1], embedding_init=_gains_and_offsets, name="embed")
         gain, offset = jnp.split(embed(labels), 2, axis=-1)
         return _modulated(standardized(self, x, train=train), gain, offset, x.dtype)
@@ -91,16 +102,20 @@ class LinearConditionalBatchNorm(nn.Module):
     gain/u, gain/v, offset/u, offset/v.
 
     Attributes:
-      statistics: one of STATISTICS. "batch"; "instance": in training mode the moments of each sample's channels, in
-        evaluation mode running averages of these, as the BigGAN-PyTorch library has it; "none": x_hat is x.
-      momentum, eps, unbiased: as in `BatchNorm`.
-      spectral: spectral normalization of A and B; None is none.
+      statistics: one of STATISTICS. "batch" normalizes as `BatchNorm`; "instance" uses the moments of each sample's
+        channels in training mode and their running averages in evaluation mode, as in the BigGAN-PyTorch library;
+        "none" takes x as x_hat.
+      momentum: see `BatchNorm`.
+      eps: see `BatchNorm`.
+      unbiased: see `BatchNorm`.
+      spectral: spectral normalization of A and B; None disables it.
       kernel_init: initializer of A and B.
 
     Raises:
-      ValueError: on other statistics.
+      FieldError: on other statistics.
 
-    Reference: Brock et al. 2019 (BigGAN), appendix B: y is the class embedding with a chunk of z.
+    References:
+      Brock et al. 2019 (BigGAN), appendix B, where y is the class embedding and a chunk of z.
     """
 
     statistics: str = "batch"
@@ -114,8 +129,8 @@ class LinearConditionalBatchNorm(nn.Module):
     def __call__(self, x: jax.Array, y: jax.Array, *, train: bool = False) -> jax.Array:
         """Normalizes [N, ..., C] by vectors y [N, Y]."""
         if self.statistics not in STATISTICS:
-            raise ValueError(f"statistics: found {self.statistics!r}, allowed: {', '.join(STATISTICS)}")
-        settings = {"use_bias": False, "spectral": self.spectral, "kernel_init": self.kernel_init}
+            raise FieldError("statistics", self.statistics, ", ".join(STATISTICS))
+        settings: dict[str, Any] = {"use_bias": False, "spectral": self.spectral, "kernel_init": self.kernel_init}
         y = at_least_float32(y)
         gain = 1 + Dense(x.shape[-1], **settings, name="gain")(y, train=train)
         offset = Dense(x.shape[-1], **settings, name="offset")(y, train=train)
@@ -128,18 +143,21 @@ class LinearConditionalBatchNorm(nn.Module):
 class SelfModulatedBatchNorm(nn.Module):
     """Batch normalization whose gain and offset are functions of the latent: x_hat * gamma(z) + beta(z).
 
-    With h = relu(z W1 + b1), gamma = h W2 + b2 and beta = h W3 + b3; b2 starts at 1, the other biases at 0.
-    Variables: params hidden (or gamma_hidden and beta_hidden), gamma and beta, each kernel and bias; batch_stats mean
-    and var [C]; with spectral, spectral u and v of each kernel.
+    With h = relu(z W1 + b1), gamma = h W2 + b2 and beta = h W3 + b3; b2 is initialized to 1, the other biases to 0.
+    Variables: params hidden (or gamma_hidden and beta_hidden), gamma and beta, each with kernel and bias; batch_stats
+    mean and var [C]; with spectral, spectral u and v of each kernel.
 
     Attributes:
-      hidden: width of h; None leaves it out, and gamma and beta are linear in z.
-      shared_hidden: whether gamma and beta are read from the same h, as in the authors' code, or each from its own.
-      momentum, eps, unbiased: as in `BatchNorm`; the authors' code has momentum 0.001 and is not unbiased.
-      spectral: spectral normalization of all kernels; None is none.
+      hidden: width of h; None has no h, and gamma and beta are linear in z.
+      shared_hidden: True computes gamma and beta from one h, as in the authors' code; False from one each.
+      momentum: see `BatchNorm`; 0.001 in the authors' code.
+      eps: see `BatchNorm`.
+      unbiased: see `BatchNorm`; False in the authors' code.
+      spectral: spectral normalization of all kernels; None disables it.
       kernel_init: initializer of all kernels.
 
-    Reference: Chen et al. 2019, "On Self Modulation for Generative Adversarial Networks", equations 3 and 4.
+    References:
+      Chen et al. 2019, "On Self Modulation for Generative Adversarial Networks", equations 3 and 4.
     """
 
     hidden: int | None = 32
@@ -153,33 +171,35 @@ class SelfModulatedBatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, z: jax.Array, *, train: bool = False) -> jax.Array:
         """Normalizes [N, ..., C] by latents [N, Z]."""
-        settings = {"spectral": self.spectral, "kernel_init": self.kernel_init}
+        settings: dict[str, Any] = {"spectral": self.spectral, "kernel_init": self.kernel_init}
 
-        def hidden(name: str) -> jax.Array:
-            return nn.relu(Dense(self.hidden, **settings, name=name)(z, train=train))
+        def hidden(width: int, name: str) -> jax.Array:
+            return nn.relu(Dense(width, **settings, name=name)(z, train=train))
 
         z = at_least_float32(z)
         if self.hidden is None:
             for_gamma = for_beta = z
         elif self.shared_hidden:
-            for_gamma = for_beta = hidden("hidden")
+            for_gamma = for_beta = hidden(self.hidden, "hidden")
         else:
-            for_gamma, for_beta = hidden("gamma_hidden"), hidden("beta_hidden")
+            for_gamma, for_beta = hidden(self.hidden, "gamma_hidden"), hidden(self.hidden, "beta_hidden")
         gamma = Dense(x.shape[-1], **settings, bias_init=ONES, name="gamma")(for_gamma, train=train)
         beta = Dense(x.shape[-1], **settings, name="beta")(for_beta, train=train)
         return _modulated(standardized(self, x, train=train), gamma, beta, x.dtype)
 
 
 class SampleNorm(nn.Module):
-    """(x - mean) / sqrt(var + eps) * scale + bias with the statistics of each sample on its own.
+    """Normalization (x - mean) / sqrt(var + eps) * scale + bias with the statistics of each sample.
 
     Variables: params scale and bias [C].
 
     Attributes:
-      per_channel: True: over the pixels of a channel (instance normalization); False: over the whole sample (layer).
-      eps: added to the variance.
+      per_channel: True takes statistics over the pixels of each channel (instance normalization), False over the whole
+        sample (layer normalization).
+      eps: epsilon added to the variance.
 
-    Reference: Ba et al. 2016, "Layer Normalization"; Ulyanov et al. 2016, "Instance Normalization".
+    References:
+      Ba et al. 2016, "Layer Normalization"; Ulyanov et al. 2016, "Instance Normalization".
     """
 
     per_channel: bool = False
@@ -200,16 +220,16 @@ _BatchNormModule = BatchNorm | ConditionalBatchNorm | LinearConditionalBatchNorm
 
 
 def standardized(module: _BatchNormModule, x: jax.Array, *, train: bool, per_sample: bool = False) -> jax.Array:
-    """(x - mean) / sqrt(var + eps), for a layer with momentum, eps and unbiased that now owns the running statistics.
+    """Computes (x - mean) / sqrt(var + eps) and adds the running statistics to the layer that calls it.
 
     Args:
-      module: the layer, in its compact method.
+      module: the layer, in its compact method; it has momentum, eps and unbiased.
       x: [..., C].
-      train: whether the statistics are the batch's, and are stored.
+      train: whether to use and store the statistics of the batch.
       per_sample: whether each sample has its own statistics in training mode; their means are stored.
 
     Returns:
-      Like x, at least float32.
+      Array of x's shape, at least float32.
     """
     values, channels = at_least_float32(x), x.shape[-1:]
     running_mean = module.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
@@ -226,25 +246,25 @@ def standardized(module: _BatchNormModule, x: jax.Array, *, train: bool, per_sam
 
 
 def _store(module: _BatchNormModule, name: str, running: nn.Variable, moment: jax.Array) -> None:
-    """Moves the running statistic, and leaves the batch's own in "batch_moments"."""
+    """Updates the running statistic, and stores the batch's own in "batch_moments"."""
     running.value = (1 - module.momentum) * running.value + module.momentum * moment
     module.sow("batch_moments", name, moment, reduce_fn=lambda _, new: new, init_fn=lambda: None)
 
 
 def _moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
-    """Mean and biased variance over the axes, which are kept."""
+    """Computes mean and biased variance over the axes, and keeps the axes."""
     mean = jnp.mean(x, axis=axes, keepdims=True)
     return mean, jnp.mean(jnp.square(x - mean), axis=axes, keepdims=True)
 
 
 def _modulated(x: jax.Array, gain: jax.Array, offset: jax.Array, dtype: jnp.dtype) -> jax.Array:
-    """x [N, ..., C] times gain [N, C] plus offset [N, C]."""
+    """Computes x [N, ..., C] times gain [N, C] plus offset [N, C]."""
     shape = (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
     return (x * gain.reshape(shape) + offset.reshape(shape)).astype(dtype)
 
 
 def _gains_and_offsets(key: jax.Array, shape: tuple[int, int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
-    """A table [K, 2C]: gains from N(1, 0.02), offsets 0."""
+    """Initializes a table [K, 2C] with gains from N(1, 0.02) and offsets of 0."""
     classes, width = shape
     gains = 1 + 0.02 * jax.random.normal(key, (classes, width // 2), dtype)
     return jnp.concatenate([gains, jnp.zeros((classes, width - width // 2), dtype)], axis=1)

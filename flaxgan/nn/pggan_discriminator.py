@@ -1,13 +1,16 @@
-"""The discriminator of the families that grow: a block for each resolution, an image input at each, an epilogue."""
+"""The discriminator of progressively growing families: a block and an image input for each resolution, an epilogue."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from flaxgan.errors import FieldError
 from flaxgan.nn import precision, progressive, pyramid
-from flaxgan.nn.equalized import fir_filter
-from flaxgan.nn.he import HeConv, HeDense, lrelu_gain
+from flaxgan.nn.equalized import HeConv, HeDense, fir_filter, lrelu_gain
 from flaxgan.nn.minibatch_discrimination import MinibatchDiscrimination
+from flaxgan.nn.optional_inputs import given
 from flaxgan.ops.bias_act import bias_act
 from flaxgan.ops.minibatch_stddev import averaged_minibatch_stddev, class_minibatch_stddev, minibatch_stddev
 from flaxgan.ops.one_hot import label_vectors
@@ -19,31 +22,32 @@ LABEL_FORMS = ("select", "classify")
 
 
 class GrowingDiscriminator(nn.Module):
-    """Images to logits at any stage of progressive growing.
+    """A discriminator from images to logits at any stage of progressive growing.
 
-    Submodules, for each resolution r: fromrgb{r}, a 1x1 convolution; b{r}, a `GrowingDiscriminatorBlock`, at the base
-    grid a `GrowingEpilogue`. A call uses those of its stage and below; initialization must be at the last stage, and
-    creates all.
+    Submodules, for each resolution r: fromrgb{r}, a 1x1 convolution; b{r}, a `GrowingDiscriminatorBlock`, or a
+    `GrowingEpilogue` at the base grid. A call uses the submodules of its stage and below. Initialization must be at the
+    last stage, and creates all of them.
 
     Attributes:
       image_shape: (H, W, C), any size that `flaxgan.nn.pyramid.base_grid` reduces to a small grid.
-      num_classes: classes K; 0 is unconditional.
-      label_form: what the labels do, see `GrowingEpilogue`.
-      channel_base: channels are channel_base // resolution ...
-      channel_max: ... but at most this many.
-      blur_filter: taps of the FIR filter before each convolution that halves; None for none.
-      pool_after_activation: whether pixels are averaged after bias and activation instead of before.
+      num_classes: number of classes K; 0 is unconditional.
+      label_form: form of conditioning, see `GrowingEpilogue`.
+      channel_base: a grid of resolution r has min(channel_base // r, channel_max) channels.
+      channel_max: maximum number of channels of a grid.
+      blur_filter: taps of the FIR filter before each downsampling convolution; None disables it.
+      pool_after_activation: whether to average pixels after bias and activation instead of before.
       mbstd_averaging: see `GrowingEpilogue`.
       mbstd_group_size: see `GrowingEpilogue`.
       mbstd_num_channels: see `GrowingEpilogue`.
       mbstd_by_class: see `GrowingEpilogue`.
       minibatch_kernels: see `GrowingEpilogue`.
-      initializer: "equalized" or "he", see `flaxgan.nn.he`.
+      initializer: "equalized" or "he", see `flaxgan.nn.equalized`.
       dtype: compute type of the highest resolutions; the epilogue is never below float32.
-      low_precision_resolutions: how many of the highest resolutions `dtype` applies to.
-      remat: recompute each block in the backward pass instead of storing its activations.
+      low_precision_resolutions: number of highest resolutions that use `dtype`.
+      remat: whether to recompute each block in the backward pass instead of storing its activations.
 
-    Reference: Karras et al. 2018 (PGGAN), section 2 and table 2; with the blur, Karras et al. 2019 (StyleGAN).
+    References:
+      Karras et al. 2018 (PGGAN), section 2 and table 2; with the blur, Karras et al. 2019 (StyleGAN).
     """
 
     image_shape: tuple[int, int, int]
@@ -78,16 +82,16 @@ class GrowingDiscriminator(nn.Module):
         Args:
           images: [N, H, W, C] in [-1, 1], of the size of the stage.
           labels: int32 [N] or float [N, K]; ignored if the network is unconditional.
-          train: part of every family's signature; nothing here depends on it.
-          stage: index of the resolution, 0 being the base grid; None is the last.
-          alpha: weight of the stage's block against the half-size image, a scalar in [0, 1]; may be traced.
+          train: unused; part of the signature of every family.
+          stage: index of the resolution, from 0 for the base grid; None is the last.
+          alpha: weight of the block of this stage against the half-size image, a scalar in [0, 1]; may be traced.
 
         Returns:
-          Logits [N] and the features [N, F] of the last hidden layer, float32; with label_form "classify" the logits
-          of the classes [N, K] as well.
+          Logits [N] and the features [N, F] of the last hidden layer, float32; with label_form "classify" also the
+          class logits [N, K].
 
         Raises:
-          ValueError: if there is no such stage, or the images or labels do not fit.
+          FieldError: on another stage, or on images or labels of another shape.
         """
         del train
         grids = pyramid.grids(*self.image_shape[:2])
@@ -95,13 +99,14 @@ class GrowingDiscriminator(nn.Module):
         progressive.require_stage_images(images, grids[stage], self.image_shape[2])
         block_class = nn.remat(GrowingDiscriminatorBlock) if self.remat else GrowingDiscriminatorBlock
         low = progressive.low_grids(grids, self.low_precision_resolutions)
-        x, image = None, images
+        x: Any = None  # Features, from the first image input on.
+        image = images
         for index in range(stage, -1, -1):
             resolution = pyramid.resolution(grids[index])
             dtype = precision.block_dtype(self.dtype, is_low=resolution in low)
             if progressive.shows_image(index, stage, alpha) or self.is_initializing():
                 entering = _lrelu(self._from_rgb(grids[index], dtype)(image))
-                # While initializing, inputs below the last stage exist but play no part.
+                # During initialization, image inputs below the last stage are created, but their results are not used.
                 x = entering if x is None else blend(entering, x.astype(entering.dtype), alpha)
             image = box_downsample(image) if index > 0 else image
             if index == 0:
@@ -119,14 +124,14 @@ class GrowingDiscriminator(nn.Module):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Parameter paths of the layers that freeze-D can freeze at full size, in its order: image first."""
+        """Parameter paths of the layers that freeze-D can freeze at full size, from the image on."""
         top, *_ = grids = pyramid.grids(*self.image_shape[:2])[::-1]
         blocks = [f"b{pyramid.resolution(grid)}/{layer}" for grid in grids[:-1] for layer in ("conv0", "conv1")]
         return (f"fromrgb{pyramid.resolution(top)}", *blocks)
 
     def _from_rgb(self, grid: tuple[int, int], dtype: str | None) -> HeConv:
-        options = {"gain": lrelu_gain(self.initializer), "initializer": self.initializer, "dtype": dtype}
-        return HeConv(self._channels(grid), 1, **options, name=f"fromrgb{pyramid.resolution(grid)}")
+        gain, name = lrelu_gain(self.initializer), f"fromrgb{pyramid.resolution(grid)}"
+        return HeConv(self._channels(grid), 1, gain=gain, initializer=self.initializer, dtype=dtype, name=name)
 
     def _epilogue(self, base: tuple[int, int]) -> "GrowingEpilogue":
         return GrowingEpilogue(
@@ -148,15 +153,15 @@ class GrowingDiscriminator(nn.Module):
 
 
 class GrowingDiscriminatorBlock(nn.Module):
-    """One resolution of the discriminator: two convolutions and halving.
+    """One resolution of the discriminator: two convolutions and downsampling by 2.
 
     Submodules: conv0, conv1.
 
     Attributes:
       hidden_features: channels at the input's resolution.
       features: output channels O.
-      blur_filter: taps of the FIR filter before conv1; None for none.
-      pool_after_activation: whether pixels are averaged after bias and activation instead of before.
+      blur_filter: taps of the FIR filter before conv1; None disables it.
+      pool_after_activation: whether to average pixels after bias and activation instead of before.
       initializer: "equalized" or "he".
       dtype: compute type; None is the promoted type of inputs and parameters.
     """
@@ -171,7 +176,11 @@ class GrowingDiscriminatorBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [N, H, W, I] to [N, H/2, W/2, O]."""
-        options = {"gain": lrelu_gain(self.initializer), "initializer": self.initializer, "dtype": self.dtype}
+        options: dict[str, Any] = {
+            "gain": lrelu_gain(self.initializer),
+            "initializer": self.initializer,
+            "dtype": self.dtype,
+        }
         x = _lrelu(HeConv(self.hidden_features, **options, name="conv0")(x))
         if self.blur_filter is not None:
             x = filter2d(x, fir_filter(self.blur_filter))
@@ -181,25 +190,26 @@ class GrowingDiscriminatorBlock(nn.Module):
 
 
 class GrowingEpilogue(nn.Module):
-    """The end of the discriminator at its base grid. Never below float32.
+    """The end of the discriminator at its base grid, computed in at least float32.
 
-    Submodules: conv; fc, which reads [H, W, C] with channels last; similarity, where there are minibatch_kernels; out.
+    Submodules: conv; fc, whose input is [H, W, C] with channels last; similarity, with minibatch_kernels; out.
 
     Attributes:
       features: channels of the input and of conv.
       fc_features: width F of the last hidden layer.
-      num_classes: classes K; 0 is unconditional.
-      label_form: "select": K outputs, and the logit is the one of the image's class (as StyleGAN); "classify": a logit,
-        which the labels do not enter, and K logits of the classes beside it (AC-GAN, as PGGAN).
-      mbstd_averaging: how the minibatch standard deviation is averaged, see `averaged_minibatch_stddev`; None is
-        that of groups, the next two fields.
+      num_classes: number of classes K; 0 is unconditional.
+      label_form: "select" has K outputs, and the logit is the output of the image's class (StyleGAN); "classify" has a
+        logit that does not depend on the labels, and K class logits (AC-GAN, as in PGGAN).
+      mbstd_averaging: averaging of the minibatch standard deviation, see `averaged_minibatch_stddev`; None uses groups,
+        with the next two fields.
       mbstd_group_size: images in a group; None is the whole batch.
-      mbstd_num_channels: channels that the groups' standard deviation appends; 0 leaves it out.
-      mbstd_by_class: whether the groups are the classes of the batch instead, see `class_minibatch_stddev`.
-      minibatch_kernels: similarities that minibatch discrimination appends to the last hidden layer; 0 for none.
+      mbstd_num_channels: number of channels of the standard deviation of groups; 0 disables it.
+      mbstd_by_class: whether the groups are the classes of the batch, see `class_minibatch_stddev`.
+      minibatch_kernels: number of similarities that minibatch discrimination appends to the last hidden layer.
       initializer: "equalized" or "he".
 
-    Reference: Karras et al. 2018 (PGGAN), sections 3 and appendix A.1; "select" is Mescheder et al. 2018.
+    References:
+      Karras et al. 2018 (PGGAN), section 3 and appendix A.1; "select" is that of Mescheder et al. 2018.
     """
 
     features: int
@@ -215,9 +225,17 @@ class GrowingEpilogue(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array | None) -> DiscriminatorOutput:
-        """Scores features [N, H, W, features]; labels are one-hot [N, K], None without classes."""
+        """Scores features.
+
+        Args:
+          x: features [N, H, W, features].
+          labels: one-hot [N, K]; None without classes.
+
+        Raises:
+          FieldError: on another label_form, or if labels are missing.
+        """
         x = self._with_stddev(precision.at_least_float32(x), labels)
-        options = {"gain": lrelu_gain(self.initializer), "initializer": self.initializer}
+        options: dict[str, Any] = {"gain": lrelu_gain(self.initializer), "initializer": self.initializer}
         x = _lrelu(HeConv(self.features, **options, name="conv")(x))
         x = x.reshape(x.shape[0], -1)  # [N, H, W, C] -> [N, H W C]
         features = _lrelu(HeDense(self.fc_features, **options, name="fc")(x))
@@ -226,12 +244,12 @@ class GrowingEpilogue(nn.Module):
             x = MinibatchDiscrimination(self.minibatch_kernels, name="similarity")(x)
         outputs = {"select": max(self.num_classes, 1), "classify": 1 + self.num_classes}
         if self.label_form not in LABEL_FORMS:
-            raise ValueError(f"label_form: found {self.label_form!r}, allowed: {', '.join(LABEL_FORMS)}")
+            raise FieldError("label_form", self.label_form, ", ".join(LABEL_FORMS))
         y = HeDense(outputs[self.label_form], gain=1.0, initializer=self.initializer, name="out")(x)
         if self.num_classes == 0:
             return DiscriminatorOutput(y[:, 0], features)
         if self.label_form == "select":
-            return DiscriminatorOutput(jnp.sum(y * labels, axis=1), features)
+            return DiscriminatorOutput(jnp.sum(y * given("labels", labels, "one-hot [N, K]"), axis=1), features)
         return DiscriminatorOutput(y[:, 0], features, y[:, 1:])
 
     def _with_stddev(self, x: jax.Array, labels: jax.Array | None) -> jax.Array:
@@ -240,10 +258,11 @@ class GrowingEpilogue(nn.Module):
         if self.mbstd_num_channels == 0:
             return x
         if self.mbstd_by_class:
-            return class_minibatch_stddev(x, labels, num_channels=self.mbstd_num_channels)
+            classes = given("labels", labels, "one-hot [N, K] with mbstd_by_class")
+            return class_minibatch_stddev(x, classes, num_channels=self.mbstd_num_channels)
         return minibatch_stddev(x, group_size=self.mbstd_group_size, num_channels=self.mbstd_num_channels)
 
 
 def _lrelu(x: jax.Array) -> jax.Array:
-    """Leaky ReLU of slope 0.2; its gain is in the weights."""
+    """Applies a leaky ReLU of slope 0.2, whose gain is in the weights."""
     return bias_act(x, activation="lrelu", gain=1.0)

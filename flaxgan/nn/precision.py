@@ -3,28 +3,30 @@
 import jax
 import jax.numpy as jnp
 
+from flaxgan.errors import FieldError
+
 DTYPES = ("float32", "bfloat16", "float16")
 
 
 def block_dtype(dtype: str, *, is_low: bool) -> str | None:
-    """The compute type of one block of a network.
+    """Returns the compute type of one block of a network.
 
     Args:
-      dtype: the network's compute type, one of DTYPES.
-      is_low: whether the block is one of those that the type applies to.
+      dtype: compute type of the network, one of DTYPES.
+      is_low: whether the block uses this type.
 
     Returns:
-      A type of less than float32, or None: the promoted type of inputs and parameters. float32 is None as well, so
-      that float64 parameters and inputs compute in float64.
+      A type below float32, or None for the promoted type of inputs and parameters. float32 also gives None, so that
+      float64 parameters and inputs compute in float64.
 
     Raises:
-      ValueError: on another type.
+      FieldError: on another type.
     """
     if dtype not in DTYPES:
-        raise ValueError(f"dtype: found {dtype!r}, allowed: {', '.join(DTYPES)}")
+        raise FieldError("dtype", dtype, ", ".join(DTYPES))
     return dtype if is_low and dtype != "float32" else None
 
 
 def at_least_float32(x: jax.Array) -> jax.Array:
-    """x in float32, or in float64 if it is."""
+    """Converts x to float32, or keeps float64."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -1,4 +1,4 @@
-"""The discriminator's last layer, which may compare the features with the class."""
+"""The last layer of a discriminator, optionally with projection on the class embedding."""
 
 import jax
 import jax.numpy as jnp
@@ -9,19 +9,20 @@ from flaxgan.nn.precision import at_least_float32
 
 
 class ProjectionHead(nn.Module):
-    """logit = linear(f) + <E[y], f>; without classes, linear(f).
+    """Computes logit = linear(f) + <E[y], f>, or linear(f) without classes.
 
     Variables: params linear/kernel [F, 1], linear/bias [1] and embed/embedding [K, F]; with spectral, spectral u and v
-    of kernel and embedding. Computes in float32, or float64 if the features are.
+    of kernel and embedding. Computes in float32, or in float64 if the features are.
 
     Attributes:
       num_classes: number of classes K; 0 is unconditional, and labels are then ignored.
       use_bias: whether the linear layer has a bias.
-      spectral: spectral normalization of kernel and embedding; None is none.
-      kernel_init: initializer of the linear layer's kernel.
+      spectral: spectral normalization of kernel and embedding; None disables it.
+      kernel_init: initializer of the kernel of the linear layer.
       embedding_init: initializer of the embedding.
 
-    Reference: Miyato and Koyama 2018, "cGANs with Projection Discriminator", equation 4.
+    References:
+      Miyato and Koyama 2018, "cGANs with Projection Discriminator", equation 4.
     """
 
     num_classes: int = 0
@@ -32,10 +33,10 @@ class ProjectionHead(nn.Module):
 
     @nn.compact
     def __call__(self, features: jax.Array, labels: jax.Array | None = None, *, train: bool = False) -> jax.Array:
-        """Maps features [N, F] and labels, int [N] or float [N, K], to logits [N]; train moves u and v.
+        """Maps features [N, F] and labels, int [N] or float [N, K], to logits [N]; train updates u and v.
 
         Raises:
-          ValueError: if there are classes, but no labels, or labels of another shape or type.
+          FieldError: if there are classes, and labels are missing or have another shape or dtype.
         """
         features = at_least_float32(features)
         linear = Dense(1, self.use_bias, self.spectral, self.kernel_init, name="linear")

@@ -1,14 +1,16 @@
-"""The grids of an image pyramid: a small base grid that is doubled until it has the size of the image."""
+"""The grids of an image pyramid, from a small base grid by doubling to the size of the image."""
+
+from flaxgan.errors import FieldError, Words
 
 MIN_BASE_PX = 4
 MAX_BASE_PX = 16
 
 
 def base_grid(height: int, width: int) -> tuple[int, int]:
-    """The grid (H, W) that a pyramid of images of this size starts from.
+    """Returns the base grid (H, W) of the pyramid of an image size.
 
-    Both sides are halved while both are even and both halves have at least 4 pixels: 1024x1024 starts from 4x4, 64x96
-    from 4x6, 40x56 from 5x7.
+    Both sides are halved while both are even and both halves have at least 4 pixels: 1024x1024 has the base grid 4x4,
+    64x96 has 4x6, 40x56 has 5x7.
 
     Args:
       height: height of the image in pixels.
@@ -23,7 +25,7 @@ def base_grid(height: int, width: int) -> tuple[int, int]:
 
 
 def grids(height: int, width: int) -> tuple[tuple[int, int], ...]:
-    """Every grid (H, W) of the pyramid, from the base grid to the image's own."""
+    """Returns every grid (H, W) of the pyramid, from the base grid to the image's own."""
     found = [base_grid(height, width)]
     while found[-1][0] < height:
         found.append((2 * found[-1][0], 2 * found[-1][1]))
@@ -31,14 +33,15 @@ def grids(height: int, width: int) -> tuple[tuple[int, int], ...]:
 
 
 def resolution(grid: tuple[int, int]) -> int:
-    """The resolution of a grid, which names its block and decides its channels: the shorter side in pixels."""
+    """Returns the resolution of a grid, its shorter side in pixels, which names its block and sets its channels."""
     return min(grid)
 
 
 def channels(grid: tuple[int, int], channel_base: int, channel_max: int) -> int:
-    """Feature channels at a grid: min(channel_base // resolution, channel_max).
+    """Returns the number of feature channels at a grid, min(channel_base // resolution, channel_max).
 
-    Reference: Karras et al. 2018 (PGGAN), table 2; the integer form is that of StyleGAN2-ADA.
+    References:
+      Karras et al. 2018 (PGGAN), table 2; the integer form is that of StyleGAN2-ADA.
     """
     return min(channel_base // resolution(grid), channel_max)
 
@@ -50,19 +53,20 @@ def require_buildable(image_shape: tuple[int, int, int]) -> None:
       image_shape: (H, W, C) in pixels and channels.
 
     Raises:
-      ValueError: if it is not three positive integers, if a side is too small to be halved once, or if the halving
-        stops at a base grid whose shorter side is above 16 pixels, at which the dense layer of a discriminator and
-        the learned constant of a generator would be larger than the rest of the network.
+      FieldError: if it is not three positive integers, if a side is too small to halve once, or if halving stops at a
+        base grid whose shorter side is above 16 pixels, where the dense layer of a discriminator and the learned
+        constant of a generator would be larger than the rest of the network.
     """
     if len(image_shape) != 3 or not all(isinstance(size, int) and size >= 1 for size in image_shape):
-        raise ValueError(f"image_shape: found {image_shape!r}, allowed: (height, width, channels), all at least 1")
+        raise FieldError("image_shape", image_shape, "(height, width, channels), all at least 1")
     height, width, _ = image_shape
     if min(height, width) < 2 * MIN_BASE_PX:
-        raise ValueError(f"image_shape: found {height}x{width} pixels, allowed: sides of at least {2 * MIN_BASE_PX}")
+        raise FieldError("image_shape", Words(f"{height}x{width} pixels"), f"sides of at least {2 * MIN_BASE_PX}")
     base = base_grid(height, width)
     if base == (height, width) or min(base) > MAX_BASE_PX:
-        raise ValueError(
-            f"image_shape: found {height}x{width} pixels, which can be halved down to {base[0]}x{base[1]} only, "
-            f"allowed: a base grid with a shorter side of {MIN_BASE_PX} to {MAX_BASE_PX} pixels times a power of two, "
+        found = Words(f"{height}x{width} pixels, which can be halved down to {base[0]}x{base[1]} only")
+        allowed = (
+            f"a base grid with a shorter side of {MIN_BASE_PX} to {MAX_BASE_PX} pixels times a power of two, "
             "at least 2 (64x64, 64x96, 40x56); crop or resize the images"
         )
+        raise FieldError("image_shape", found, allowed)

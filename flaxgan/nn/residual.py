@@ -1,11 +1,13 @@
-"""Residual blocks of generators and discriminators without strides: upsampling, 3x3 convolutions, average pooling.
+"""Residual blocks without strides for generators and discriminators: upsampling, 3x3 convolutions, average pooling.
 
-Reference: Gulrajani et al. 2017 (WGAN-GP), appendix F; Miyato et al. 2018 (SNGAN), appendix B.4.
+References:
+  Gulrajani et al. 2017 (WGAN-GP), appendix F; Miyato et al. 2018 (SNGAN), appendix B.4.
 """
 
 import jax
 from flax import linen as nn
 
+from flaxgan.errors import FieldError
 from flaxgan.nn.generator_norm import Condition
 from flaxgan.nn.layers import XAVIER, Conv, Initializer, SpectralNorm
 from flaxgan.nn.norm_config import NormConfig
@@ -26,33 +28,34 @@ INITIALIZERS = tuple(_OTHER_INITS)
 
 
 def kernel_init(name: str, *, residual: bool = False) -> Initializer:
-    """The initializer of kernels.
+    """Returns an initializer of kernels.
 
     Args:
-      name: one of INITIALIZERS: 'xavier', uniform, with gain sqrt(2) on residual branches; 'normal', N(0, 0.02);
+      name: one of INITIALIZERS: 'xavier', uniform, with gain sqrt(2) on residual branches; 'normal', N(0, 0.02); or
         'orthogonal'.
-      residual: whether the layer is one of a residual branch.
+      residual: whether the layer is on a residual branch.
 
     Raises:
-      ValueError: on another name.
+      FieldError: on another name.
     """
     if name not in INITIALIZERS:
-        raise ValueError(f"initializer: found {name!r}, allowed: {', '.join(INITIALIZERS)}")
+        raise FieldError("initializer", name, ", ".join(INITIALIZERS))
     return (_RESIDUAL_INITS if residual else _OTHER_INITS)[name]
 
 
 class GeneratorBlock(nn.Module):
-    """s(up(x)) + alpha f(x), f: norm, ReLU, up, 3x3 convolution, norm, ReLU, 3x3 convolution; s: a convolution.
+    """Residual block s(up(x)) + alpha f(x) of a generator.
 
+    f is norm, ReLU, up, 3x3 convolution, norm, ReLU and 3x3 convolution; s is a convolution.
     Submodules: norm1, conv1, norm2, conv2, shortcut.
 
     Attributes:
       features: output channels O.
       norm: the normalization.
-      upsampling: a method of `flaxgan.ops.upsampling.upsample`.
+      upsampling: method of `flaxgan.ops.upsampling.upsample`.
       shortcut_kernel: side of the kernel of s.
       residual_scale: alpha.
-      spectral: spectral normalization of the convolutions; None is none.
+      spectral: spectral normalization of the convolutions; None disables it.
       initializer: initializer of the kernels, one of INITIALIZERS.
       dtype: compute type; None is the promoted type of input and parameters.
     """
@@ -72,8 +75,8 @@ class GeneratorBlock(nn.Module):
 
         Args:
           x: activations.
-          condition: what the normalization depends on.
-          train: whether statistics are the batch's; "batch_stats" and "spectral" must then be mutable.
+          condition: condition of the normalization.
+          train: whether to use the statistics of the batch; "batch_stats" and "spectral" must then be mutable.
         """
         y = upsample(nn.relu(self.norm.layer("norm1")(x, condition, train=train)), self.upsampling)
         y = self._conv("conv1", residual=True)(y, train=train)
@@ -81,7 +84,7 @@ class GeneratorBlock(nn.Module):
         y = self._conv("conv2", residual=True)(y, train=train)
         shortcut = self._conv("shortcut", kernel_size=self.shortcut_kernel)
         if self.shortcut_kernel == 1 and self.upsampling != "zeros":
-            # Interpolation and a map of each pixel's channels commute, and here there are 4 times fewer pixels.
+            # Interpolation commutes with a map of the channels of each pixel, and here there are 4 times fewer pixels.
             x = upsample(shortcut(x, train=train), self.upsampling)
         else:
             x = shortcut(upsample(x, self.upsampling), train=train)
@@ -89,28 +92,28 @@ class GeneratorBlock(nn.Module):
 
     def _conv(self, name: str, *, kernel_size: int = 3, residual: bool = False) -> Conv:
         init = kernel_init(self.initializer, residual=residual)
-        settings = {"spectral": self.spectral, "kernel_init": init, "dtype": self.dtype}
-        return Conv(self.features, kernel_size, **settings, name=name)
+        return Conv(self.features, kernel_size, spectral=self.spectral, kernel_init=init, dtype=self.dtype, name=name)
 
 
 class DiscriminatorBlock(nn.Module):
-    """pool(s(x)) + alpha pool(f(x)), f: norm, ReLU, 3x3 convolution, norm, ReLU, 3x3 convolution; s: see below.
+    """Residual block pool(s(x)) + alpha pool(f(x)) of a discriminator.
 
-    With shortcut_kernel 1, s is the identity where the block changes neither channels nor size, else a 1x1 convolution;
-    with a larger kernel it is a convolution everywhere.
-    Submodules: norm1, conv1, norm2, conv2, shortcut, as far as they are there.
+    f is norm, ReLU, 3x3 convolution, norm, ReLU and 3x3 convolution. With shortcut_kernel 1, s is the identity if the
+    block changes neither channels nor size, and a 1x1 convolution otherwise. With a larger kernel s is always a
+    convolution.
+    Submodules: norm1, conv1, norm2, conv2, shortcut, where they exist.
 
     Attributes:
       features: output channels O.
       hidden_features: channels between the convolutions.
-      downsample: whether pool is the mean of 2x2 pixels, or the identity.
-      activates_input: whether f begins with norm and ReLU; not at the image.
-      activated_shortcut: whether s sees the input after norm and ReLU, as where a ReLU overwrites its input (the
-        mimicry library), or the input itself.
+      downsample: True pools by the mean of 2x2 pixels; False does not pool.
+      activates_input: whether f begins with norm and ReLU, which is False for images.
+      activated_shortcut: True applies s to the input after norm and ReLU, as where a ReLU overwrites its input (the
+        mimicry library); False to the input itself.
       norm: the normalization.
       shortcut_kernel: side of the kernel of s.
       residual_scale: alpha.
-      spectral: spectral normalization of the convolutions; None is none.
+      spectral: spectral normalization of the convolutions; None disables it.
       initializer: initializer of the kernels, one of INITIALIZERS.
       dtype: compute type; None is the promoted type of input and parameters.
     """
@@ -142,7 +145,7 @@ class DiscriminatorBlock(nn.Module):
     def _shortcut(self, x: jax.Array, train: bool) -> jax.Array:
         if self.shortcut_kernel > 1:
             return self._pool(self._conv("shortcut", self.features, self.shortcut_kernel)(x, train=train))
-        x = self._pool(x)  # Before the convolution, with which it commutes: there are 4 times fewer pixels.
+        x = self._pool(x)  # Pooling commutes with the convolution, which then has 4 times fewer pixels.
         if self.downsample or x.shape[-1] != self.features:
             x = self._conv("shortcut", self.features, 1)(x, train=train)
         return x
@@ -152,5 +155,4 @@ class DiscriminatorBlock(nn.Module):
 
     def _conv(self, name: str, features: int, kernel_size: int = 3) -> Conv:
         init = kernel_init(self.initializer, residual=name != "shortcut")
-        settings = {"spectral": self.spectral, "kernel_init": init, "dtype": self.dtype}
-        return Conv(features, kernel_size, **settings, name=name)
+        return Conv(features, kernel_size, spectral=self.spectral, kernel_init=init, dtype=self.dtype, name=name)

@@ -1,13 +1,16 @@
 """StyleGAN2's discriminator: one block for each resolution, and an epilogue."""
 
 import math
+from typing import Any
 
 import jax
 from flax import linen as nn
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.nn import precision, pyramid
 from flaxgan.nn.equalized import EqualizedConv, FullyConnected, fir_filter
 from flaxgan.nn.mapping import MappingNetwork
+from flaxgan.nn.optional_inputs import given
 from flaxgan.ops.minibatch_stddev import class_minibatch_stddev, minibatch_stddev
 from flaxgan.ops.one_hot import label_vectors
 from flaxgan.ops.upfirdn import downsample2d
@@ -17,28 +20,28 @@ ARCHITECTURES = ("resnet", "skip", "orig")
 
 
 class Discriminator(nn.Module):
-    """Images to logits: one block for each halving of the resolution, then the epilogue at the base grid.
+    """Maps images to logits with one block for each halving of the resolution and an epilogue at the base grid.
 
-    Submodules: b{r}, a `DiscriminatorBlock` at each resolution r but the last, a `DiscriminatorEpilogue` there;
-    mapping, which projects labels.
+    Submodules: b{r}, a `DiscriminatorBlock` at each resolution r above the base grid, and a `DiscriminatorEpilogue` at
+    the base grid; mapping, which projects labels.
 
     Attributes:
       image_shape: (H, W, C), see `SynthesisNetwork`.
-      mapping: a mapping network of labels alone (z_dim 0, num_ws None), whose w_dim is the width of the label
-        projection; None is unconditional.
-      channel_base: channels are channel_base // resolution ...
-      channel_max: ... but at most this many.
+      mapping: mapping network of labels only (z_dim 0, num_ws None), whose w_dim is the width of the label projection;
+        None is unconditional.
+      channel_base: a grid of resolution r has min(channel_base // r, channel_max) channels.
+      channel_max: maximum number of channels of a grid.
       architecture: 'resnet', 'skip' or 'orig', see `DiscriminatorBlock`.
       activation: name of an activation of `flaxgan.ops.bias_act`.
-      epilogue_activation: that of the epilogue; None is the same.
-      resample_filter: taps of the FIR filter.
-      conv_clamp: bound of the magnitude of the layers' outputs; None is unbounded.
-      mbstd_group_size: samples per group of the minibatch standard deviation; None is the whole batch.
-      mbstd_num_channels: channels that it appends; 0 leaves it out.
-      mbstd_by_class: whether its groups are the classes of the batch, see `class_minibatch_stddev`.
+      epilogue_activation: activation of the epilogue; None is that of the blocks.
+      resample_filter: taps of the FIR filter for resampling.
+      conv_clamp: bound on the magnitude of the outputs of layers; None is unbounded.
+      mbstd_group_size: group size of the minibatch standard deviation; None is the whole batch.
+      mbstd_num_channels: number of channels of the minibatch standard deviation; 0 disables it.
+      mbstd_by_class: whether the groups are the classes of the batch, see `class_minibatch_stddev`.
       dtype: compute type of the highest resolutions, see `SynthesisNetwork`; the epilogue is float32.
-      low_precision_resolutions: how many of the highest resolutions `dtype` applies to.
-      remat: recompute each block in the backward pass instead of storing its activations.
+      low_precision_resolutions: number of highest resolutions that use `dtype`.
+      remat: whether to recompute each block in the backward pass instead of storing its activations.
     """
 
     image_shape: tuple[int, int, int]
@@ -66,23 +69,23 @@ class Discriminator(nn.Module):
         Args:
           images: [N, H, W, C] in [-1, 1].
           labels: int32 [N] or float [N, K]; ignored if the network is unconditional.
-          train: part of every family's signature; nothing here depends on it.
+          train: unused; part of the signature of every family.
 
         Returns:
           Logits [N] and the features [N, F] of the last hidden layer, float32.
 
         Raises:
-          ValueError: if the images are not of image_shape.
+          FieldError: if the images do not have image_shape, or on labels of another shape.
         """
         del train
         if images.ndim != 4 or images.shape[1:] != tuple(self.image_shape):
-            raise ValueError(
-                f"images: found shape {images.shape}, allowed: [N, {', '.join(map(str, self.image_shape))}]"
-            )
+            allowed = f"[N, {', '.join(map(str, self.image_shape))}]"
+            raise FieldError("images", Words(f"shape {images.shape}"), allowed)
         cmap = None if self.mapping is None else self.mapping(None, labels)
         block_class = nn.remat(DiscriminatorBlock) if self.remat else DiscriminatorBlock
         *block_grids, base = self._grids()
-        x, image = None, images
+        x: Any = None  # Features, from the first block on.
+        image: jax.Array | None = images
         for index, (grid, next_grid) in enumerate(zip(block_grids, [*block_grids[1:], base])):
             block = block_class(
                 self._channels(grid),
@@ -106,12 +109,15 @@ class Discriminator(nn.Module):
             mbstd_num_channels=self.mbstd_num_channels,
             name=f"b{pyramid.resolution(base)}",
         )
-        classes = label_vectors(labels, self.mapping.num_classes) if self.mbstd_by_class else None
+        classes = None
+        if self.mbstd_by_class:
+            mapping = given("mapping", self.mapping, "a mapping network of labels with mbstd_by_class")
+            classes = label_vectors(labels, mapping.num_classes)
         return DiscriminatorOutput(*epilogue(x, image, cmap, classes))
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Parameter paths of the layers that freeze-D can freeze, in its order: those of the blocks, image first."""
+        """Parameter paths of the layers that freeze-D can freeze, those of the blocks from the image on."""
         return tuple(
             f"b{pyramid.resolution(grid)}/{layer}"
             for index, grid in enumerate(self._grids()[:-1])
@@ -119,7 +125,7 @@ class Discriminator(nn.Module):
         )
 
     def _grids(self) -> tuple[tuple[int, int], ...]:
-        """From the image's grid to the base grid."""
+        """Returns the grids from the image's own to the base grid."""
         return pyramid.grids(*self.image_shape[:2])[::-1]
 
     def _channels(self, grid: tuple[int, int]) -> int:
@@ -127,28 +133,29 @@ class Discriminator(nn.Module):
 
 
 def layer_names(architecture: str, *, is_first: bool) -> tuple[str, ...]:
-    """Names of the layers of a `DiscriminatorBlock`, in the order in which freeze-D freezes them."""
+    """Returns the names of the layers of a `DiscriminatorBlock`, in the order in which freeze-D freezes them."""
     fromrgb = ("fromrgb",) if is_first or architecture == "skip" else ()
     skip = ("skip",) if architecture == "resnet" else ()
     return (*fromrgb, "conv0", "conv1", *skip)
 
 
 class DiscriminatorBlock(nn.Module):
-    """One resolution of the discriminator: RGB input where there is one, two convolutions, halving.
+    """One resolution of the discriminator: optional RGB input, two convolutions and downsampling by 2.
 
-    Submodules: fromrgb in the first block and everywhere in 'skip'; conv0; conv1; and in 'resnet' skip.
+    Submodules: fromrgb, in the first block, and in all blocks with 'skip'; conv0; conv1; skip, with 'resnet'.
 
     Attributes:
       hidden_features: channels at the input's resolution.
       features: output channels O.
       is_first: whether this is the block of the image's own resolution.
-      architecture: 'resnet', residual blocks; 'skip', the image enters at every resolution; 'orig'.
+      architecture: 'resnet' has residual blocks, 'skip' an RGB input at every resolution, 'orig' neither.
       activation: name of an activation of `flaxgan.ops.bias_act`.
-      resample_filter: taps of the FIR filter.
-      conv_clamp: bound of the magnitude of the layers' outputs; None is unbounded.
+      resample_filter: taps of the FIR filter for resampling.
+      conv_clamp: bound on the magnitude of the outputs of layers; None is unbounded.
       dtype: compute type; None is the promoted type of inputs and parameters.
 
-    Reference: Karras et al. 2020b (StyleGAN2), figure 7.
+    References:
+      Karras et al. 2020b (StyleGAN2), figure 7.
     """
 
     hidden_features: int
@@ -166,19 +173,23 @@ class DiscriminatorBlock(nn.Module):
 
         Args:
           x: features [N, H, W, hidden_features]; None in the first block.
-          image: [N, H, W, C] where the image enters, else None.
+          image: [N, H, W, C] in blocks with RGB input, else None.
 
         Returns:
-          (x, image): features [N, H/2, W/2, O], and the image [N, H/2, W/2, C] in 'skip', else None.
+          (x, image): features [N, H/2, W/2, O], and the image [N, H/2, W/2, C] with 'skip', else None.
+
+        Raises:
+          FieldError: if the block needs an input that is missing.
         """
         if "fromrgb" in layer_names(self.architecture, is_first=self.is_first):
+            image = given("image", image, "[N, H, W, C] in blocks with RGB input")
             y = self._conv("fromrgb", self.hidden_features, kernel_size=1)(image)
             x = y if x is None else x.astype(y.dtype) + y
-        image = (
-            downsample2d(image.astype(x.dtype), fir_filter(self.resample_filter))
-            if self.architecture == "skip"
-            else None
-        )
+        x = given("x", x, "features [N, H, W, C] in blocks without RGB input")
+        if image is not None and self.architecture == "skip":
+            image = downsample2d(image.astype(x.dtype), fir_filter(self.resample_filter))
+        else:
+            image = None
         conv0 = self._conv("conv0", self.hidden_features)
         conv1 = self._conv("conv1", self.features, down=2)
         if self.architecture != "resnet":
@@ -210,18 +221,20 @@ class DiscriminatorBlock(nn.Module):
 class DiscriminatorEpilogue(nn.Module):
     """The end of the discriminator at its base grid: minibatch standard deviation, convolution, dense, logit.
 
-    Submodules: fromrgb in 'skip'; conv; fc, which reads [H, W, C] with channels last; out. Never below float32.
+    Submodules: fromrgb, with 'skip'; conv; fc, whose input is [H, W, C] with channels last; out. Computes in at least
+    float32.
 
     Attributes:
       features: channels of the input and of the hidden layers.
       cmap_features: width M of the label projection; 0 is unconditional.
       architecture: see `DiscriminatorBlock`.
       activation: name of an activation of `flaxgan.ops.bias_act`.
-      conv_clamp: bound of the magnitude of the convolution's output; None is unbounded.
-      mbstd_group_size: samples per group of the minibatch standard deviation; None is the whole batch.
-      mbstd_num_channels: channels that it appends; 0 leaves it out.
+      conv_clamp: bound on the magnitude of the output of the convolution; None is unbounded.
+      mbstd_group_size: group size of the minibatch standard deviation; None is the whole batch.
+      mbstd_num_channels: number of channels of the minibatch standard deviation; 0 disables it.
 
-    Reference: Karras et al. 2018 (PGGAN), section 3; projection of Miyato and Koyama 2018, with both factors learned.
+    References:
+      Karras et al. 2018 (PGGAN), section 3; the projection of Miyato and Koyama 2018, with both factors learned.
     """
 
     features: int
@@ -244,17 +257,20 @@ class DiscriminatorEpilogue(nn.Module):
 
         Args:
           x: features [N, H, W, features].
-          image: [N, H, W, C] in 'skip', else None.
+          image: [N, H, W, C] with 'skip', else None.
           cmap: projected labels [N, M], or None if cmap_features is 0.
-          classes: one-hot labels [N, K] to group the minibatch standard deviation by, or None for plain groups.
+          classes: one-hot labels [N, K] that define the groups of the minibatch standard deviation, or None.
 
         Returns:
-          (logits [N], the features that they are read from [N, features]), float32.
+          (logits [N], features [N, features] from which they are computed), float32.
+
+        Raises:
+          FieldError: if image or cmap is needed and missing.
         """
         x = precision.at_least_float32(x)
         if self.architecture == "skip":
             fromrgb = EqualizedConv(self.features, kernel_size=1, activation=self.activation, name="fromrgb")
-            x = x + fromrgb(precision.at_least_float32(image))
+            x = x + fromrgb(precision.at_least_float32(given("image", image, "[N, H, W, C] with 'skip'")))
         if self.mbstd_num_channels > 0 and classes is not None:
             x = class_minibatch_stddev(x, classes, num_channels=self.mbstd_num_channels)
         elif self.mbstd_num_channels > 0:
@@ -268,4 +284,5 @@ class DiscriminatorEpilogue(nn.Module):
         y = FullyConnected(self.cmap_features or 1, name="out")(x)
         if self.cmap_features == 0:
             return y[:, 0], x
+        cmap = given("cmap", cmap, f"projected labels [N, {self.cmap_features}]")
         return (y * cmap).sum(axis=1) / math.sqrt(self.cmap_features), x

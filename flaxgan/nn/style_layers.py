@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from flaxgan.errors import FieldError
 from flaxgan.nn.equalized import FullyConnected, fir_filter, scaled_bias_act
 from flaxgan.ops.modulated_conv import modulated_conv
 
@@ -15,20 +16,22 @@ NOISE_MODES = ("random", "const", "none")
 class SynthesisLayer(nn.Module):
     """Modulated convolution, noise, bias and activation.
 
-    Parameters: weight [K, K, I, O] from N(0, 1), bias [O] from 0, affine (of the style, bias from 1), and with
-    use_noise noise_strength [] from 0. Buffer: noise_const [H, W] from N(0, 1).
+    Parameters: weight [K, K, I, O], drawn from N(0, 1); bias [O], initialized to 0; affine, the layer from w to styles,
+    with a bias initialized to 1; with use_noise, noise_strength [], initialized to 0. Buffer: noise_const [H, W], drawn
+    from N(0, 1).
 
     Attributes:
       features: output channels O.
       kernel_size: side K of the kernel, odd.
       up: integer upsampling factor.
-      use_noise: whether noise is added at all.
+      use_noise: whether noise is added.
       activation: name of an activation of `flaxgan.ops.bias_act`.
-      resample_filter: taps of the FIR filter that goes with up.
-      conv_clamp: bound of the output's magnitude at gain 1; None is unbounded.
+      resample_filter: taps of the FIR filter for upsampling.
+      conv_clamp: bound on the magnitude of the output at gain 1; None is unbounded.
       dtype: compute type; None is the promoted type of input and weight.
 
-    Reference: Karras et al. 2020b (StyleGAN2), section 2.2 and figure 2.
+    References:
+      Karras et al. 2020b (StyleGAN2), section 2.2 and figure 2.
     """
 
     features: int
@@ -48,8 +51,11 @@ class SynthesisLayer(nn.Module):
           x: activations.
           w: one style per sample, [N, D].
           noise_mode: "random", a new map for each sample from the rng collection "noise"; "const", the buffer
-            noise_const for all samples; "none".
-          gain: factor on the output, and on conv_clamp with it.
+            noise_const for all samples; or "none".
+          gain: factor on the output and on conv_clamp.
+
+        Raises:
+          FieldError: on another noise_mode.
         """
         num_samples, height, width, in_channels = x.shape
         shape = (self.kernel_size, self.kernel_size, in_channels, self.features)
@@ -70,9 +76,9 @@ class SynthesisLayer(nn.Module):
         return scaled_bias_act(x, bias, activation=self.activation, gain=gain, clamp=self.conv_clamp)
 
     def _noise(self, shape: tuple[int, int, int], noise_mode: str) -> jax.Array | None:
-        """Noise times its strength: [H, W] for all samples, [N, H, W, 1] for each, or None."""
+        """Returns noise times its strength: [H, W] for all samples, [N, H, W, 1] for each, or None."""
         if noise_mode not in NOISE_MODES:
-            raise ValueError(f"noise_mode: found {noise_mode!r}, allowed: {', '.join(NOISE_MODES)}")
+            raise FieldError("noise_mode", noise_mode, ", ".join(NOISE_MODES))
         if not self.use_noise:
             return None
         strength = self.param("noise_strength", nn.initializers.zeros, (), jnp.float32)
@@ -87,15 +93,17 @@ class SynthesisLayer(nn.Module):
 class ToRGB(nn.Module):
     """Modulated 1x1 convolution without demodulation, from features to image channels.
 
-    Parameters: weight [K, K, I, C] from N(0, 1), bias [C] from 0, affine (of the style, bias from 1).
+    Parameters: weight [K, K, I, C], drawn from N(0, 1); bias [C], initialized to 0; affine, the layer from w to styles,
+    with a bias initialized to 1.
 
     Attributes:
-      image_channels: C.
+      image_channels: number of image channels C.
       kernel_size: side K of the kernel.
-      conv_clamp: bound of the output's magnitude; None is unbounded.
+      conv_clamp: bound on the magnitude of the output; None is unbounded.
       dtype: compute type; None is the promoted type of input and weight.
 
-    Reference: Karras et al. 2020b (StyleGAN2), section 4.1, "tRGB".
+    References:
+      Karras et al. 2020b (StyleGAN2), section 4.1, "tRGB".
     """
 
     image_channels: int
@@ -118,5 +126,5 @@ class ToRGB(nn.Module):
 
 
 def _normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """N(0, 1) noise, float32 whatever the compute type."""
+    """Draws noise from N(0, 1), in float32 for any compute type."""
     return jax.random.normal(key, shape, jnp.float32)

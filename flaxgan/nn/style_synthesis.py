@@ -1,13 +1,16 @@
 """StyleGAN2's synthesis network: one block for each resolution."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.nn import precision, pyramid
 from flaxgan.nn.equalized import EqualizedConv, fir_filter
+from flaxgan.nn.optional_inputs import given
 from flaxgan.nn.style_layers import SynthesisLayer, ToRGB
 from flaxgan.ops.upfirdn import upsample2d
 
@@ -15,24 +18,24 @@ ARCHITECTURES = ("skip", "resnet", "orig")
 
 
 class SynthesisNetwork(nn.Module):
-    """Styles to images: a learned constant at the base grid, then one block for each doubling of the resolution.
+    """Maps styles to images, from a learned constant at the base grid by one block for each doubling.
 
     Submodules: b{r}, one `SynthesisBlock` at each resolution r, the shorter side in pixels.
 
     Attributes:
       image_shape: (H, W, C), any size that `flaxgan.nn.pyramid.base_grid` reduces to a small grid.
-      channel_base: channels are channel_base // resolution ...
-      channel_max: ... but at most this many.
+      channel_base: a grid of resolution r has min(channel_base // r, channel_max) channels.
+      channel_max: maximum number of channels of a grid.
       architecture: 'skip', 'resnet' or 'orig', see `SynthesisBlock`.
-      use_noise: whether the layers add noise at all.
+      use_noise: whether the layers add noise.
       activation: name of an activation of `flaxgan.ops.bias_act`.
-      kernel_size: side of the layers' kernels.
-      resample_filter: taps of the FIR filter.
-      conv_clamp: bound of the magnitude of the layers' outputs; None is unbounded.
+      kernel_size: side of the kernels of the layers.
+      resample_filter: taps of the FIR filter for resampling.
+      conv_clamp: bound on the magnitude of the outputs of layers; None is unbounded.
       dtype: compute type of the highest resolutions: 'float32' (the promoted type of styles and parameters, so that
         float64 parameters compute in float64), 'bfloat16' or 'float16'.
-      low_precision_resolutions: how many of the highest resolutions `dtype` applies to; the base grid never counts.
-      remat: recompute each block in the backward pass instead of storing its activations.
+      low_precision_resolutions: number of highest resolutions that use `dtype`; the base grid never does.
+      remat: whether to recompute each block in the backward pass instead of storing its activations.
     """
 
     image_shape: tuple[int, int, int]
@@ -50,7 +53,7 @@ class SynthesisNetwork(nn.Module):
 
     @property
     def num_ws(self) -> int:
-        """Number L of styles: the base grid has one layer, every other block two, and the last block an RGB output."""
+        """Number L of styles, for one layer at the base grid, two in every other block, and the last RGB output."""
         return 2 * len(pyramid.grids(*self.image_shape[:2]))
 
     @nn.compact
@@ -65,15 +68,16 @@ class SynthesisNetwork(nn.Module):
           Images [N, H, W, C], float32.
 
         Raises:
-          ValueError: if ws or noise_mode is not of the form above.
+          FieldError: on another ws or noise_mode.
         """
         if ws.ndim != 3 or ws.shape[1] != self.num_ws:
-            raise ValueError(f"ws: found shape {ws.shape}, allowed: [N, {self.num_ws}, D]")
-        # noise_mode, the fourth argument after self, is a string and not an array: static to jax.checkpoint.
+            raise FieldError("ws", Words(f"shape {ws.shape}"), f"[N, {self.num_ws}, D]")
+        # noise_mode, the fourth argument after self, is a string and must be static in jax.checkpoint.
         block_class = nn.remat(SynthesisBlock, static_argnums=(4,)) if self.remat else SynthesisBlock
         all_grids = pyramid.grids(*self.image_shape[:2])
         num_blocks = len(all_grids)
-        x, image, first_w = None, None, 0
+        x, first_w = None, 0
+        image: Any = None  # Sum of RGB outputs; the last block always has one.
         for index, grid in enumerate(all_grids):
             block = block_class(
                 pyramid.channels(grid, self.channel_base, self.channel_max),
@@ -91,7 +95,7 @@ class SynthesisNetwork(nn.Module):
                 ),
                 name=f"b{pyramid.resolution(grid)}",
             )
-            # The RGB output takes the same style as the first layer of the next block.
+            # The RGB output shares its style with the first layer of the next block.
             block_ws = ws[:, first_w : first_w + block.num_convs + block.has_rgb]
             x, image = block(x, image, block_ws, noise_mode)
             first_w += block.num_convs
@@ -101,23 +105,24 @@ class SynthesisNetwork(nn.Module):
 class SynthesisBlock(nn.Module):
     """One resolution of the synthesis network: a learned constant or an upsampling layer, a layer, RGB output.
 
-    Submodules: const [H, W, O] from N(0, 1), or conv0; conv1; torgb; and in 'resnet' skip.
+    Submodules: const [H, W, O], drawn from N(0, 1), or conv0; conv1; torgb; skip, with 'resnet'.
 
     Attributes:
       features: output channels O.
       image_channels: channels C of the image.
-      base_grid: (H, W) of the learned constant that this block starts from; None upsamples its input.
+      base_grid: (H, W) of the learned constant at which this block starts; None upsamples its input.
       is_last: whether this is the block of the image's own resolution.
       architecture: 'skip' sums the RGB outputs of all blocks; 'resnet' has residual blocks and, like 'orig', one
         RGB output at the last block.
-      use_noise: whether the layers add noise at all.
-      kernel_size: side of the layers' kernels.
+      use_noise: whether the layers add noise.
+      kernel_size: side of the kernels of the layers.
       activation: name of an activation of `flaxgan.ops.bias_act`.
-      resample_filter: taps of the FIR filter.
-      conv_clamp: bound of the magnitude of the layers' outputs; None is unbounded.
+      resample_filter: taps of the FIR filter for resampling.
+      conv_clamp: bound on the magnitude of the outputs of layers; None is unbounded.
       dtype: compute type of the features; None is the promoted type of inputs and parameters. The image is float32.
 
-    Reference: Karras et al. 2020b (StyleGAN2), figures 2 and 7.
+    References:
+      Karras et al. 2020b (StyleGAN2), figures 2 and 7.
     """
 
     features: int
@@ -134,12 +139,12 @@ class SynthesisBlock(nn.Module):
 
     @property
     def num_convs(self) -> int:
-        """Styled layers before the RGB output, which take the first styles."""
+        """Number of styled layers before the RGB output; they take the first styles."""
         return 1 if self.base_grid is not None else 2
 
     @property
     def has_rgb(self) -> bool:
-        """Whether there is an RGB output, which takes the style after those."""
+        """Whether there is an RGB output; it takes the style after those of the layers."""
         return self.is_last or self.architecture == "skip"
 
     @nn.compact
@@ -149,17 +154,20 @@ class SynthesisBlock(nn.Module):
         """Doubles the resolution of features and image.
 
         Args:
-          x: features [N, H, W, I]; None where the block starts from its constant.
-          image: sum of the RGB outputs so far, [N, H, W, C] or None.
-          ws: the styles of this block's layers and RGB output, [N, num_convs + has_rgb, D].
+          x: features [N, H, W, I]; None where the block starts at its constant.
+          image: sum of the RGB outputs of the blocks before, [N, H, W, C] or None.
+          ws: styles of the layers and the RGB output of this block, [N, num_convs + has_rgb, D].
           noise_mode: see `SynthesisLayer`.
 
         Returns:
-          (x, image): features [N, 2H, 2W, O] and image [N, 2H, 2W, C], the latter None without RGB output so far.
+          (x, image): features [N, 2H, 2W, O] and image [N, 2H, 2W, C], or None before the first RGB output.
+
+        Raises:
+          FieldError: on another ws or noise_mode, or if x is missing.
         """
         expected = self.num_convs + self.has_rgb
         if ws.ndim != 3 or ws.shape[1] != expected:
-            raise ValueError(f"ws: found shape {ws.shape}, allowed: [N, {expected}, D]")
+            raise FieldError("ws", Words(f"shape {ws.shape}"), f"[N, {expected}, D]")
         x = self._features(x, ws, noise_mode)
         if image is not None:
             image = upsample2d(image, fir_filter(self.resample_filter))
@@ -175,6 +183,7 @@ class SynthesisBlock(nn.Module):
             const = self.param("const", nn.initializers.normal(1.0), (*self.base_grid, self.features), jnp.float32)
             x = jnp.broadcast_to(const, (ws.shape[0], *const.shape))
             return self._layer("conv1")(x, ws[:, 0], noise_mode=noise_mode)
+        x = given("x", x, "features [N, H, W, I] without base_grid")
         if self.architecture != "resnet":
             x = self._layer("conv0", up=2)(x, ws[:, 0], noise_mode=noise_mode)
             return self._layer("conv1")(x, ws[:, 1], noise_mode=noise_mode)

@@ -1,4 +1,4 @@
-"""Bias, activation, gain and clamp: the end of almost every layer."""
+"""Bias, activation, gain and clamp, with which almost every layer ends."""
 
 import math
 from collections.abc import Callable
@@ -7,13 +7,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from flaxgan.errors import FieldError, Words
+
 
 class Activation(NamedTuple):
-    """An activation with the defaults that `bias_act` applies to it.
+    """An activation function and its defaults in `bias_act`.
 
     Attributes:
-      function: (x, alpha) -> activated x; alpha is ignored by all but lrelu.
-      gain: default factor on the result, chosen so that unit variance is about kept.
+      function: (x, alpha) -> activated x; all but lrelu ignore alpha.
+      gain: default factor on the result, chosen so that it about keeps unit variance.
       alpha: default slope of the negative side.
     """
 
@@ -46,7 +48,7 @@ def bias_act(
     clamp: float | None = None,
     axis: int = -1,
 ) -> jax.Array:
-    """clip(activation(x + b) * gain, -clamp, clamp).
+    """Computes clip(activation(x + b) * gain, -clamp, clamp).
 
     Args:
       x: float array of any shape.
@@ -55,20 +57,21 @@ def bias_act(
       alpha: slope of lrelu's negative side; None is the activation's default. Other activations ignore it.
       gain: factor on the activated value; None is the activation's default, sqrt(2) for relu, lrelu and swish, else 1.
       clamp: bound on the magnitude of the result, applied after the gain; 0 clamps to 0, None does not clamp.
-      axis: the axis of x that the bias runs along.
+      axis: axis of x along which the bias runs.
 
     Returns:
       Array of x's shape and dtype.
 
     Raises:
-      ValueError: on an unknown activation, a bias of the wrong shape or a negative clamp.
+      FieldError: on an unknown activation, a bias of the wrong shape or a negative clamp.
 
-    Reference: Karras et al. 2020b, the bias_act operator of the official StyleGAN2-ADA code.
+    References:
+      Karras et al. 2020b, the bias_act operator of the official StyleGAN2-ADA code.
     """
     if activation not in ACTIVATIONS:
-        raise ValueError(f"activation: found {activation!r}, allowed: {', '.join(ACTIVATIONS)}")
+        raise FieldError("activation", activation, ", ".join(ACTIVATIONS))
     if clamp is not None and clamp < 0:
-        raise ValueError(f"clamp: found {clamp!r}, allowed: None or at least 0")
+        raise FieldError("clamp", clamp, "None or at least 0")
     function, default_gain, default_alpha = ACTIVATIONS[activation]
     if b is not None:
         x = x + _along(b, x, axis).astype(x.dtype)
@@ -80,13 +83,12 @@ def bias_act(
 
 
 def _along(b: jax.Array, x: jax.Array, axis: int) -> jax.Array:
-    """b reshaped so that it broadcasts along one axis of x."""
+    """Reshapes b so that it broadcasts along one axis of x."""
     if not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"axis: found {axis}, allowed: an axis of x {x.shape}")
+        raise FieldError("axis", axis, f"an axis of x {x.shape}")
     if b.shape != (x.shape[axis],):
-        raise ValueError(
-            f"b: found shape {b.shape}, allowed: ({x.shape[axis]},), the size of axis {axis} of x {x.shape}"
-        )
+        allowed = f"({x.shape[axis]},), the size of axis {axis} of x {x.shape}"
+        raise FieldError("b", Words(f"shape {b.shape}"), allowed)
     shape = [1] * x.ndim
     shape[axis] = x.shape[axis]
     return b.reshape(shape)

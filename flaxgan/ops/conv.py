@@ -1,10 +1,12 @@
-"""Convolution, with resampling before or after it.
+"""Convolutions, with optional resampling before or after.
 
-Reference: Karras et al. 2020b, appendix B; the conv2d_resample operator of the official StyleGAN2-ADA code.
+References:
+  Karras et al. 2020b, appendix B; the conv2d_resample operator of the official StyleGAN2-ADA code.
 """
 
 import jax
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.ops.fir import Filter
 from flaxgan.ops.padding import Padding, pad_image, parse_factor, parse_padding
 from flaxgan.ops.resampling_conv import downsampling_conv, upsampling_conv
@@ -16,26 +18,26 @@ _MIN_CHANNELS_OF_PRODUCT = 16
 
 
 def conv2d(x: jax.Array, w: jax.Array, *, padding: Padding = 0, groups: int = 1) -> jax.Array:
-    """2-D correlation of x with w.
+    """Computes the 2-D correlation of x with w.
 
     Args:
       x: float [N, H, W, I].
       w: [kh, kw, I / groups, O], in x's dtype.
-      padding: zeros around x in pixels; an int, (x, y) or (x0, x1, y0, y1). Negative crops.
+      padding: zeros around x in pixels; an int, (x, y) or (x0, x1, y0, y1). Negative values crop.
       groups: number of channel groups.
 
     Returns:
       [N, H + y0 + y1 - kh + 1, W + x0 + x1 - kw + 1, O].
 
     Raises:
-      ValueError: on wrong shapes, or if the padded image is smaller than the kernel.
+      FieldError: on wrong shapes, or if the padded image is smaller than the kernel.
     """
     x0, x1, y0, y1 = parse_padding(padding)
     _check_shapes(x, w, groups)
     _check_sizes(x, w, (x0, x1, y0, y1))
     if w.shape[:2] == (1, 1) and groups == 1 and w.shape[2] >= _MIN_CHANNELS_OF_PRODUCT:
         return pad_image(x, (x0, x1, y0, y1)) @ w[0, 0]
-    # On CPU the gradients of a convolution that pads by itself are 2 times faster than those of one that is given a
+    # On CPU the gradients of a convolution that pads by itself are 2 times faster than those of a convolution of a
     # padded image, but only while the result is no larger than the image; beyond that they are 30 times slower.
     pads_itself = min(x0, x1, y0, y1) >= 0 and y0 + y1 < w.shape[0] and x0 + x1 < w.shape[1]
     if not pads_itself:
@@ -62,10 +64,10 @@ def conv2d_resample(
     flip_weight: bool = True,
     flip_filter: bool = False,
 ) -> jax.Array:
-    """Upsamples, convolves and downsamples, in the order that is fastest; the result does not depend on it.
+    """Upsamples, convolves and downsamples, in the fastest order; the result does not depend on the order.
 
-    The order of definition is: the up times larger image with zeros between pixels and around it, FIR filter with gain
-    up^2 (only if up > 1), convolution, FIR filter (only if down > 1), every down-th pixel.
+    By definition it inserts up - 1 zeros after every pixel and pads, applies the FIR filter with gain up^2 (only if
+    up > 1), convolves, applies the FIR filter again (only if down > 1), and keeps every down-th pixel.
 
     Args:
       x: float [N, H, W, I].
@@ -73,8 +75,8 @@ def conv2d_resample(
       f: FIR filter from `setup_filter`; None is the identity.
       up: upsampling factor.
       down: downsampling factor.
-      padding: zeros around the upsampled image, in addition to those that keep the result of resampling in its place;
-        an int, (x, y) or (x0, x1, y0, y1). Negative crops.
+      padding: zeros around the upsampled image, in addition to those that keep the resampled image in place; an int,
+        (x, y) or (x0, x1, y0, y1). Negative values crop.
       groups: number of channel groups.
       flip_weight: True correlates with w, False convolves.
       flip_filter: True correlates with f, False convolves.
@@ -83,7 +85,7 @@ def conv2d_resample(
       [N, H', W', O] in x's dtype; H' = H * up / down for odd kernels with padding (kh - 1) / 2 and even H.
 
     Raises:
-      ValueError: on wrong shapes or factors.
+      FieldError: on wrong shapes or factors.
     """
     up, down = _check_factor(up, "up"), _check_factor(down, "down")
     if groups > 1 or (up > 1 and down > 1):
@@ -122,7 +124,7 @@ def conv2d_resample_reference(
     flip_weight: bool = True,
     flip_filter: bool = False,
 ) -> jax.Array:
-    """`conv2d_resample` in the order of its definition."""
+    """Computes `conv2d_resample` in the order of its definition."""
     padding = _total_padding(f, up, down, padding)
     x = upfirdn2d(x, f if up > 1 else None, up=up, padding=padding, flip_filter=flip_filter, gain=up**2)
     x = conv2d(x, w if flip_weight else w[::-1, ::-1], groups=groups)
@@ -130,7 +132,7 @@ def conv2d_resample_reference(
 
 
 def _total_padding(f: Filter, up: int, down: int, padding: Padding) -> tuple[int, int, int, int]:
-    """The padding asked for and that of the resampling, which is applied at once, before everything else."""
+    """Returns the given padding plus that of the resampling; both are applied at once, before everything else."""
     if up > 1:
         padding = add_padding(padding, upsample_padding(f, (up, up)))
     if down > 1:
@@ -141,21 +143,20 @@ def _total_padding(f: Filter, up: int, down: int, padding: Padding) -> tuple[int
 def _check_factor(factor: int, name: str) -> int:
     factor_x, factor_y = parse_factor(factor, name)
     if factor_x != factor_y:
-        raise ValueError(f"{name}: found {factor!r}, allowed: the same factor along x and y")
+        raise FieldError(name, factor, "the same factor along x and y")
     return factor_x
 
 
 def _check_shapes(x: jax.Array, w: jax.Array, groups: int) -> None:
     if x.ndim != 4:
-        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, I]")
+        raise FieldError("x", Words(f"shape {x.shape}"), "[N, H, W, I]")
     if groups < 1 or w.ndim != 4 or w.shape[2] * groups != x.shape[3] or w.shape[3] % groups:
-        raise ValueError(
-            f"w: found shape {w.shape}, allowed: [kh, kw, {x.shape[3]} / {groups} groups, O], O divisible by the groups"
-        )
+        allowed = f"[kh, kw, {x.shape[3]} / {groups} groups, O], O divisible by the groups"
+        raise FieldError("w", Words(f"shape {w.shape}"), allowed)
 
 
 def _check_sizes(x: jax.Array, w: jax.Array, padding: tuple[int, int, int, int] = (0, 0, 0, 0)) -> None:
     x0, x1, y0, y1 = padding
     padded = (x.shape[1] + y0 + y1, x.shape[2] + x0 + x1)
     if padded[0] < w.shape[0] or padded[1] < w.shape[1]:
-        raise ValueError(f"x: found {padded} pixels after padding, allowed: at least {w.shape[:2]}, the kernel")
+        raise FieldError("x", Words(f"{padded} pixels after padding"), f"at least {w.shape[:2]}, the kernel")

@@ -1,11 +1,13 @@
-"""Instance normalization, and the form whose gain and offset come from a style."""
+"""Instance normalization, plain and adaptive (gain and offset from a style)."""
 
 import jax
 import jax.numpy as jnp
 
+from flaxgan.errors import FieldError, Words
+
 
 def instance_norm(x: jax.Array, *, epsilon: float = 1e-8) -> jax.Array:
-    """(x - mean) / sqrt(var + epsilon), with the mean and variance of each channel over the pixels of each sample.
+    """Computes (x - mean) / sqrt(var + epsilon), with statistics of each channel over the pixels of each sample.
 
     Args:
       x: float [N, H, W, C].
@@ -15,36 +17,38 @@ def instance_norm(x: jax.Array, *, epsilon: float = 1e-8) -> jax.Array:
       Array of x's shape and dtype; computed in float32, or in float64 if x is.
 
     Raises:
-      ValueError: if x has not 4 axes.
+      FieldError: if x is not [N, H, W, C].
 
-    Reference: Ulyanov et al. 2016, "Instance Normalization"; the epsilon is the official StyleGAN code's.
+    References:
+      Ulyanov et al. 2016, "Instance Normalization"; the epsilon is that of the official StyleGAN code.
     """
     if x.ndim != 4:
-        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, C]")
+        raise FieldError("x", Words(f"shape {x.shape}"), "[N, H, W, C]")
     return _standardized(x, epsilon).astype(x.dtype)
 
 
 def adaptive_instance_norm(x: jax.Array, style: jax.Array, *, epsilon: float = 1e-8) -> jax.Array:
-    """(y_s + 1) * instance_norm(x) + y_b.
+    """Computes (y_s + 1) * instance_norm(x) + y_b.
 
     Args:
       x: float [N, H, W, C].
       style: [N, 2C]: the gains y_s of all channels, then the offsets y_b.
-      epsilon: of the instance normalization.
+      epsilon: see `instance_norm`.
 
     Returns:
       Array of x's shape and dtype; computed in float32, or in float64 if x or the style is.
 
     Raises:
-      ValueError: if x has not 4 axes, or the style has another shape.
+      FieldError: if x is not [N, H, W, C], or the style has another shape.
 
-    Reference: Karras et al. 2019 (StyleGAN), equation 1; that the gain is y_s + 1 is the official code's form.
+    References:
+      Karras et al. 2019 (StyleGAN), equation 1; the gain y_s + 1, in place of y_s, is that of the official code.
     """
     if x.ndim != 4:
-        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, C]")
+        raise FieldError("x", Words(f"shape {x.shape}"), "[N, H, W, C]")
     batch, _, _, channels = x.shape
     if style.shape != (batch, 2 * channels):
-        raise ValueError(f"style: found shape {style.shape}, allowed: [{batch}, 2 * {channels}]")
+        raise FieldError("style", Words(f"shape {style.shape}"), f"[{batch}, 2 * {channels}]")
     gain, offset = jnp.split(style[:, None, None, :], 2, axis=3)  # each [N, 1, 1, C]
     return (_standardized(x, epsilon) * (gain + 1) + offset).astype(x.dtype)
 

@@ -1,8 +1,10 @@
-"""Local response normalization: activations divided by the strength of their neighbours among the channels."""
+"""Local response normalization, which divides activations by the strength of neighbouring channels."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from flaxgan.errors import FieldError, Words
 
 
 def local_response_norm(
@@ -14,37 +16,38 @@ def local_response_norm(
     k: float = 1e-8,
     average: bool = True,
 ) -> jax.Array:
-    """x / (k + alpha * mean of x^2 over a window of channels)^beta.
+    """Computes x / (k + alpha * mean of x^2 over a window of channels)^beta.
 
-    The window of channel c holds the `size` channels c - size // 2 ... c + (size - 1) // 2; those outside of x count as
-    zeros. With `size` None the window of every channel holds all C of them: the defaults are then pixel norm,
+    The window of channel c holds the `size` channels c - size // 2 ... c + (size - 1) // 2; channels outside of x count
+    as zeros. With size=None every window holds all C channels, and the defaults then give pixel norm,
     x / sqrt(mean(x^2) + 1e-8).
 
     Args:
       x: float [..., C].
       size: channels in a window, at least 1; None for all.
-      alpha: weight of the neighbours, not negative.
+      alpha: weight of the neighbours, at least 0.
       beta: exponent.
-      k: positive; keeps the denominator from zero.
-      average: whether alpha multiplies the sum of squares over the window's size (PyTorch's form, also at the borders,
-        where part of the window lies outside) or the plain sum (the form of AlexNet and TensorFlow).
+      k: above 0; keeps the denominator from zero.
+      average: True divides the sum of squares by the size of the window, also at the borders, where part of the window
+        lies outside (the form of PyTorch); False takes the plain sum (the form of AlexNet and TensorFlow).
 
     Returns:
       Array of x's shape and dtype; computed in float32, or in float64 if x is.
 
     Raises:
-      ValueError: if x has no axis, or size, alpha or k is out of range.
+      FieldError: if x has no axis, or size, alpha or k is out of range.
 
-    Reference: Krizhevsky et al. 2012, section 3.3; its full-window case is Karras et al. 2018, section 4.2.
+    References:
+      Krizhevsky et al. 2012, section 3.3; its full-window case is Karras et al. 2018, section 4.2.
     """
     if x.ndim < 1:
-        raise ValueError(f"x: found shape {x.shape}, allowed: [..., C]")
+        raise FieldError("x", Words(f"shape {x.shape}"), "[..., C]")
     if size is not None and size < 1:
-        raise ValueError(f"size: found {size}, allowed: None or at least 1")
+        raise FieldError("size", size, "None or at least 1")
     if alpha < 0:
-        raise ValueError(f"alpha: found {alpha}, allowed: at least 0")
+        raise FieldError("alpha", alpha, "at least 0")
     if k <= 0:
-        raise ValueError(f"k: found {k}, allowed: above 0")
+        raise FieldError("k", k, "above 0")
     activations = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     neighbours = _window_sum(jnp.square(activations), size)
     weight = alpha / (size or x.shape[-1]) if average else alpha
@@ -52,10 +55,10 @@ def local_response_norm(
 
 
 def _window_sum(squares: jax.Array, size: int | None) -> jax.Array:
-    """Sums over each channel's window, [..., C]; [..., 1] where it is the same for all."""
+    """Returns the sum over each channel's window, [..., C], or [..., 1] where all channels share one window."""
     if size is None:
         return jnp.sum(squares, axis=-1, keepdims=True)
     window = (*[1] * (squares.ndim - 1), size)
     padding = (*[(0, 0)] * (squares.ndim - 1), (size // 2, (size - 1) // 2))
-    # Zero is a NumPy number, so that it is seen to be zero under jit: only then is this known to be a sum.
+    # As a NumPy number, zero is not traced under jit: only then does JAX recognize the reduction as a sum.
     return jax.lax.reduce_window(squares, np.zeros((), squares.dtype), jax.lax.add, window, (1,) * len(window), padding)

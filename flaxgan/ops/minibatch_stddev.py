@@ -1,19 +1,21 @@
-"""Minibatch standard deviation: shows the discriminator how varied a batch is."""
+"""Minibatch standard deviation, which shows the discriminator the variation within a batch."""
 
 import jax
 import jax.numpy as jnp
+
+from flaxgan.errors import FieldError, Words
 
 
 def minibatch_stddev(x: jax.Array, *, group_size: int | None, num_channels: int = 1) -> jax.Array:
     """Appends the standard deviation over groups of images as extra channels.
 
-    The batch is the global one. With G = min(group_size, N) images in a group, the groups are strided: group j of N/G
-    holds the images j, j + N/G, j + 2N/G, ... Channels are split into `num_channels` consecutive blocks; each gives one
-    extra channel, the mean over the block and all pixels of the standard deviation over the group.
+    The batch is the global batch. With G = min(group_size, N) images in a group, the groups are strided: group j of N/G
+    holds the images j, j + N/G, j + 2N/G, ... Channels are split into `num_channels` consecutive blocks. Each block
+    gives one extra channel: the standard deviation over the group, averaged over the block and all pixels.
 
     Args:
       x: float [N, H, W, C].
-      group_size: images in a group; None takes the whole batch, and a smaller batch is one group.
+      group_size: images in a group; None takes the whole batch, and a batch smaller than group_size is one group.
       num_channels: extra channels F; must divide C.
 
     Returns:
@@ -21,18 +23,19 @@ def minibatch_stddev(x: jax.Array, *, group_size: int | None, num_channels: int 
       population variance + 1e-8.
 
     Raises:
-      ValueError: if x has not 4 axes, or N or C cannot be divided so.
+      FieldError: if x is not [N, H, W, C], or the groups do not divide N or C.
 
-    Reference: Karras et al. 2018, section 3; groups and channel blocks are those of the official StyleGAN2 code.
+    References:
+      Karras et al. 2018, section 3; groups and channel blocks are those of the official StyleGAN2 code.
     """
     if x.ndim != 4:
-        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, C]")
+        raise FieldError("x", Words(f"shape {x.shape}"), "[N, H, W, C]")
     batch, height, width, channels = x.shape
     group = batch if group_size is None else min(group_size, batch)
     if group < 1 or batch % group:
-        raise ValueError(f"group_size: found {group_size}, allowed: None or a divisor of the batch size {batch}")
+        raise FieldError("group_size", group_size, f"None or a divisor of the batch size {batch}")
     if num_channels < 1 or channels % num_channels:
-        raise ValueError(f"num_channels: found {num_channels}, allowed: a divisor of the {channels} channels of x")
+        raise FieldError("num_channels", num_channels, f"a divisor of the {channels} channels of x")
     statistics = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     # [G, N/G, H, W, F, C/F]: the group is the slow axis, hence the stride.
     y = statistics.reshape(group, batch // group, height, width, num_channels, channels // num_channels)
@@ -43,18 +46,18 @@ def minibatch_stddev(x: jax.Array, *, group_size: int | None, num_channels: int 
 
 
 def averaged_minibatch_stddev(x: jax.Array, *, averaging: str = "all") -> jax.Array:
-    """Appends a statistic of how varied the whole batch is, averaged in one of the ways of the PGGAN article.
+    """Appends the standard deviation over the whole batch, averaged in one of the ways of the PGGAN code.
 
-    s [H, W, C] is the standard deviation over the (global) batch of every activation. The extra channels are the same
-    for all images of the batch, and hold, for `averaging`:
+    s [H, W, C] is the standard deviation of every activation over the global batch. The extra channels are the same for
+    all images of the batch. For each `averaging` they hold:
 
-        all      the mean of s over everything                                                    1 channel
+        all      the mean of s over all axes                                                      1 channel
         groupN   the mean of s over C / N consecutive channels and all pixels, e.g. "group4"      N channels
-        channels the mean of s over the channels: a map that varies over the pixels               1 channel
+        channels the mean of s over the channels, one value for each pixel                        1 channel
         spatial  the mean of s over the pixels                                                    C channels
         none     s itself                                                                         C channels
         gpool    the standard deviation of each channel over the batch and its pixels together    C channels
-        flat     the standard deviation of all numbers together                                   1 channel
+        flat     the standard deviation of all activations together                               1 channel
 
     Args:
       x: float [N, H, W, C].
@@ -65,21 +68,21 @@ def averaged_minibatch_stddev(x: jax.Array, *, averaging: str = "all") -> jax.Ar
       population variance + 1e-8.
 
     Raises:
-      ValueError: if x has not 4 axes, or for another averaging.
+      FieldError: if x is not [N, H, W, C], or on another averaging.
 
-    Reference: Karras et al. 2018, section 3, and its original Theano code. "all" and "groupN" equal `minibatch_stddev`
-      with the whole batch as one group; the article's own listing of "all" averages over the channels alone, which is
+    References:
+      Karras et al. 2018, section 3, and the original Theano code. "all" and "groupN" equal `minibatch_stddev` with the
+      whole batch as one group. The article's own listing of "all" averages over the channels alone, which is
       "channels" here.
     """
     if x.ndim != 4:
-        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, C]")
+        raise FieldError("x", Words(f"shape {x.shape}"), "[N, H, W, C]")
     if averaging == "all":
         return minibatch_stddev(x, group_size=None)
     if averaging.startswith("group"):
         return minibatch_stddev(x, group_size=None, num_channels=_number_of_groups(averaging, x.shape[3]))
     if averaging not in _AVERAGED:
-        allowed = ", ".join(["all", "groupN", *_AVERAGED])
-        raise ValueError(f"averaging: found {averaging!r}, allowed: {allowed}")
+        raise FieldError("averaging", averaging, ", ".join(["all", "groupN", *_AVERAGED]))
     axes, mean_axes = _AVERAGED[averaging]
     statistics = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     variance = jnp.mean(jnp.square(statistics - jnp.mean(statistics, axis=axes, keepdims=True)), axes, keepdims=True)
@@ -88,7 +91,7 @@ def averaged_minibatch_stddev(x: jax.Array, *, averaging: str = "all") -> jax.Ar
 
 
 # averaging -> (axes of the standard deviation, axes of its mean)
-_AVERAGED = {
+_AVERAGED: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "channels": ((0,), (3,)),
     "spatial": ((0,), (1, 2)),
     "none": ((0,), ()),
@@ -100,35 +103,36 @@ _AVERAGED = {
 def _number_of_groups(averaging: str, channels: int) -> int:
     number = averaging.removeprefix("group")
     if not number.isdecimal() or int(number) < 1 or channels % int(number):
-        raise ValueError(f"averaging: found {averaging!r}, allowed: 'group' and a divisor of the {channels} channels")
+        raise FieldError("averaging", averaging, f"'group' and a divisor of the {channels} channels")
     return int(number)
 
 
 def class_minibatch_stddev(x: jax.Array, labels: jax.Array, *, num_channels: int = 1) -> jax.Array:
-    """Like `minibatch_stddev`, with the images of one class in the batch as a group.
+    """Appends the standard deviation over groups of images of one class; see `minibatch_stddev`.
 
-    In a batch of mixed classes the differences between classes hide how varied each of them is; this compares like with
-    like, so that a generator that repeats one image per class is seen. Not in the papers: an option for small sets.
+    In a batch of mixed classes the differences between classes hide the variation within each class. Groups of one
+    class reveal a generator that repeats one image per class. The papers do not have this option; it is meant for small
+    datasets.
 
     Args:
       x: float [N, H, W, C].
-      labels: [N, K], one-hot or any vectors: images of equal ones are a class. An image that is alone in its class has
-        a standard deviation of 1e-4.
+      labels: [N, K], one-hot or any vectors; images with equal vectors form a class. An image that is alone in its
+        class has a standard deviation of 1e-4.
       num_channels: extra channels F; must divide C.
 
     Returns:
       [N, H, W, C + F] in x's dtype; statistics as in `minibatch_stddev`.
 
     Raises:
-      ValueError: on other shapes, or if num_channels does not divide C.
+      FieldError: on other shapes, or if num_channels does not divide C.
     """
     if x.ndim != 4:
-        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, C]")
+        raise FieldError("x", Words(f"shape {x.shape}"), "[N, H, W, C]")
     batch, height, width, channels = x.shape
     if labels.ndim != 2 or labels.shape[0] != batch:
-        raise ValueError(f"labels: found shape {labels.shape}, allowed: [{batch}, K]")
+        raise FieldError("labels", Words(f"shape {labels.shape}"), f"[{batch}, K]")
     if num_channels < 1 or channels % num_channels:
-        raise ValueError(f"num_channels: found {num_channels}, allowed: a divisor of the {channels} channels of x")
+        raise FieldError("num_channels", num_channels, f"a divisor of the {channels} channels of x")
     statistics = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(batch, -1)
     statistics = statistics - jnp.mean(statistics, axis=0)  # Keeps the difference of squares below accurate.
     same = jnp.all(labels[:, None] == labels, axis=-1).astype(statistics.dtype)  # [N, N], 1 within a class

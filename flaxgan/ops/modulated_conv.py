@@ -1,11 +1,15 @@
-"""Convolution whose weights are scaled by a style: the layer that StyleGAN2 is made of.
+"""Modulated convolution, whose weights a style scales: the layer on which StyleGAN2 is built.
 
-Reference: Karras et al. 2020b, section 2.2, equations 1 to 3.
+References:
+  Karras et al. 2020b, section 2.2, equations 1 to 3.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.ops.conv import conv2d_resample, conv2d_resample_reference
 from flaxgan.ops.fir import Filter
 from flaxgan.ops.padding import Padding
@@ -26,8 +30,8 @@ def modulated_conv(
 ) -> jax.Array:
     """Convolves each image with the weights modulated by its style, optionally demodulated and resampled.
 
-    Scaling the weights' input channels by the style equals scaling the image's channels, and demodulation equals
-    scaling the result's; so one convolution with shared weights serves the whole batch.
+    Scaling the input channels of the weights equals scaling the channels of the image, and demodulation equals scaling
+    the channels of the result. One convolution with shared weights therefore serves the whole batch.
 
     Args:
       x: float [N, H, W, I]; its dtype is the compute dtype.
@@ -43,11 +47,11 @@ def modulated_conv(
       flip_weight: True correlates, False convolves.
 
     Returns:
-      [N, H', W', O] in x's dtype. In float16, and with demodulation, weights and styles are first scaled to keep
-      intermediate values in range, which demodulation undoes (all but the 1e-8).
+      [N, H', W', O] in x's dtype. In float16 with demodulation, weights and styles are first scaled to keep
+      intermediate values in range; demodulation undoes this scaling, up to the 1e-8.
 
     Raises:
-      ValueError: on wrong shapes.
+      FieldError: on wrong shapes.
     """
     _check_shapes(x, weight, styles)
     if x.dtype == jnp.float16 and demodulate:
@@ -79,7 +83,7 @@ def modulated_conv_reference(
     demodulate: bool = True,
     flip_weight: bool = True,
 ) -> jax.Array:
-    """`modulated_conv` as it is defined: weights of its own for each image."""
+    """Computes `modulated_conv` by its definition, with separate weights for each image."""
     _check_shapes(x, weight, styles)
     if x.dtype == jnp.float16 and demodulate:
         weight, styles = _normalize_for_float16(weight, styles)
@@ -87,21 +91,21 @@ def modulated_conv_reference(
     if demodulate:
         weights = weights * jax.lax.rsqrt(jnp.sum(jnp.square(weights), axis=(1, 2, 3), keepdims=True) + 1e-8)
 
-    def convolve(image, weight):
-        options = {"up": up, "down": down, "padding": padding, "flip_weight": flip_weight}
+    def convolve(image: jax.Array, weight: jax.Array) -> jax.Array:
+        options: dict[str, Any] = {"up": up, "down": down, "padding": padding, "flip_weight": flip_weight}
         return conv2d_resample_reference(image[None], weight, resample_filter, **options)[0]
 
     return _add_noise(jax.vmap(convolve)(x, weights.astype(x.dtype)), noise)
 
 
 def _demodulation(weight: jax.Array, styles: jax.Array) -> jax.Array:
-    """1 / the norm of the modulated weights, [N, O]."""
+    """Returns 1 / the norm of the modulated weights, [N, O]."""
     weight_energy = jnp.sum(jnp.square(weight), axis=(0, 1))  # [I, O]
     return jax.lax.rsqrt(jnp.square(styles) @ weight_energy + 1e-8)
 
 
 def _normalize_for_float16(weight: jax.Array, styles: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Weights with a largest magnitude of 1 / sqrt(fan in) per output channel, styles with one of 1 per image."""
+    """Scales weights to a largest magnitude of 1 / sqrt(fan in) per output channel, and styles to 1 per image."""
     fan_in = weight.shape[0] * weight.shape[1] * weight.shape[2]
     weight = weight / (fan_in**0.5 * jnp.max(jnp.abs(weight), axis=(0, 1, 2), keepdims=True))
     return weight, styles / jnp.max(jnp.abs(styles), axis=1, keepdims=True)
@@ -113,14 +117,14 @@ def _add_noise(y: jax.Array, noise: jax.Array | None) -> jax.Array:
     if noise.shape == y.shape[1:3]:
         noise = noise[None, :, :, None]
     if noise.shape not in {(*y.shape[:3], 1), (1, *y.shape[1:3], 1)}:
-        raise ValueError(f"noise: found shape {noise.shape}, allowed: {y.shape[1:3]} or {(*y.shape[:3], 1)}")
+        raise FieldError("noise", Words(f"shape {noise.shape}"), f"{y.shape[1:3]} or {(*y.shape[:3], 1)}")
     return y + noise.astype(y.dtype)
 
 
 def _check_shapes(x: jax.Array, weight: jax.Array, styles: jax.Array) -> None:
     if x.ndim != 4:
-        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, I]")
+        raise FieldError("x", Words(f"shape {x.shape}"), "[N, H, W, I]")
     if weight.ndim != 4 or weight.shape[2] != x.shape[3]:
-        raise ValueError(f"weight: found shape {weight.shape}, allowed: [kh, kw, {x.shape[3]}, O]")
+        raise FieldError("weight", Words(f"shape {weight.shape}"), f"[kh, kw, {x.shape[3]}, O]")
     if styles.shape != (x.shape[0], x.shape[3]):
-        raise ValueError(f"styles: found shape {styles.shape}, allowed: {(x.shape[0], x.shape[3])}")
+        raise FieldError("styles", Words(f"shape {styles.shape}"), str((x.shape[0], x.shape[3])))

@@ -1,14 +1,17 @@
-"""Resampling of images by boxes, and the blend of two resolutions while a network grows.
+"""Box filters that resample images, and the blend of two resolutions while a network grows.
 
-Reference: Karras et al. 2018 (PGGAN), section 2 and figure 2.
+References:
+  Karras et al. 2018 (PGGAN), section 2 and figure 2.
 """
 
 import jax
 import jax.numpy as jnp
 
+from flaxgan.errors import FieldError, Words
+
 
 def box_downsample(images: jax.Array, factor: int = 2) -> jax.Array:
-    """Shrinks images to the means of blocks of factor x factor pixels.
+    """Shrinks images by averaging blocks of factor x factor pixels.
 
     Args:
       images: float [N, H, W, C].
@@ -18,12 +21,12 @@ def box_downsample(images: jax.Array, factor: int = 2) -> jax.Array:
       [N, H / factor, W / factor, C] in the images' dtype; the means are float32, or float64 if the images are.
 
     Raises:
-      ValueError: if the images have not 4 axes, or the factor does not divide H and W.
+      FieldError: if the images are not [N, H, W, C], or the factor does not divide H and W.
     """
     _require_images(images)
     batch, height, width, channels = images.shape
     if factor < 1 or height % factor or width % factor:
-        raise ValueError(f"factor: found {factor!r}, allowed: a divisor of both sides of images {images.shape}")
+        raise FieldError("factor", factor, f"a divisor of both sides of images {images.shape}")
     if factor == 1:
         return images
     blocks = images.reshape(batch, height // factor, factor, width // factor, factor, channels)
@@ -32,21 +35,21 @@ def box_downsample(images: jax.Array, factor: int = 2) -> jax.Array:
 
 
 def nearest_upsample(images: jax.Array, factor: int = 2) -> jax.Array:
-    """Enlarges images by repeating each pixel factor x factor times.
+    """Enlarges images by repeating each pixel in a block of factor x factor pixels.
 
     Args:
       images: [N, H, W, C].
       factor: at least 1.
 
     Returns:
-      [N, H factor, W factor, C] in the images' dtype.
+      [N, H * factor, W * factor, C] in the images' dtype.
 
     Raises:
-      ValueError: if the images have not 4 axes, or the factor is below 1.
+      FieldError: if the images are not [N, H, W, C], or the factor is below 1.
     """
     _require_images(images)
     if factor < 1:
-        raise ValueError(f"factor: found {factor!r}, allowed: at least 1")
+        raise FieldError("factor", factor, "at least 1")
     if factor == 1:
         return images
     batch, height, width, channels = images.shape
@@ -55,28 +58,28 @@ def nearest_upsample(images: jax.Array, factor: int = 2) -> jax.Array:
 
 
 def blend(old: jax.Array, new: jax.Array, alpha: float | jax.Array) -> jax.Array:
-    """old + alpha (new - old): what an old and a new block give while the new one is faded in.
+    """Computes old + alpha (new - old), which fades in a new block.
 
     Args:
-      old: float array, the path without the new block.
-      new: array of the same shape and dtype, the path through it.
+      old: float array, the output of the path without the new block.
+      new: array of the same shape and dtype, the output of the path through it.
       alpha: weight of the new block, a scalar in [0, 1]; may be traced.
 
     Returns:
       Array of the same shape and dtype.
 
     Raises:
-      ValueError: if the two differ in shape.
+      FieldError: if the two differ in shape.
     """
     if old.shape != new.shape:
-        raise ValueError(f"new: found shape {new.shape}, allowed: that of old, {old.shape}")
+        raise FieldError("new", Words(f"shape {new.shape}"), f"that of old, {old.shape}")
     return old + jnp.asarray(alpha, old.dtype) * (new - old)
 
 
 def fade_reals(images: jax.Array, alpha: float | jax.Array) -> jax.Array:
-    """Real images as a generator that fades in its last resolution could show them.
+    """Blends real images with their half-size version, as a generator does that fades in its last resolution.
 
-    alpha x + (1 - alpha) nearest_upsample(box_downsample(x)), so that reals and fakes are equally sharp.
+    Computes alpha x + (1 - alpha) nearest_upsample(box_downsample(x)), so that reals and fakes are equally sharp.
 
     Args:
       images: float [N, H, W, C] at the size of the stage; H and W even.
@@ -86,13 +89,14 @@ def fade_reals(images: jax.Array, alpha: float | jax.Array) -> jax.Array:
       Array of the images' shape and dtype.
 
     Raises:
-      ValueError: if the images have not 4 axes, or a side is odd.
+      FieldError: if the images are not [N, H, W, C], or a side is odd.
 
-    Reference: process_reals of the official PGGAN code, at lod = integer + (1 - alpha).
+    References:
+      `process_reals` of the official PGGAN code, at lod = integer + (1 - alpha).
     """
     return blend(nearest_upsample(box_downsample(images, 2), 2), images, alpha)
 
 
 def _require_images(images: jax.Array) -> None:
     if images.ndim != 4:
-        raise ValueError(f"images: found shape {images.shape}, allowed: [N, H, W, C]")
+        raise FieldError("images", Words(f"shape {images.shape}"), "[N, H, W, C]")

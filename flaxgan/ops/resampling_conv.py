@@ -1,8 +1,8 @@
-"""Convolutions that resample by themselves: every down-th pixel of the result, or up - 1 zeros between pixels.
+"""Strided and transposed convolutions, which resample by themselves.
 
 Each has two forms of the same arithmetic. On CPU it is one matrix product over all taps of the kernel, with shifted
-slices before or after it: its gradients are matrix products, too, where the compiler's own convolutions with strides
-leave their fast path. Elsewhere it is the native convolution, which keeps no copy of the image for each tap.
+slices before or after it. Its gradients are matrix products, too, whereas strided convolutions leave the compiler's
+fast path on CPU. Elsewhere it is the native convolution, which keeps no copy of the image for each tap.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def downsampling_conv(x: jax.Array, w: jax.Array, down: int) -> jax.Array:
-    """Every down-th pixel, beginning with the first, of the correlation of x with w without padding.
+    """Computes every down-th pixel, from the first on, of the correlation of x with w without padding.
 
     Args:
       x: float [N, H, W, I].
@@ -27,14 +27,14 @@ def downsampling_conv(x: jax.Array, w: jax.Array, down: int) -> jax.Array:
       [N, floor((H - kh) / down) + 1, floor((W - kw) / down) + 1, O].
     """
 
-    def native(x, w):
+    def native(x: jax.Array, w: jax.Array) -> jax.Array:
         return jax.lax.conv_general_dilated(x, w, (down, down), "VALID", dimension_numbers=_LAYOUT)
 
     return _by_platform(lambda x, w: _gather_and_multiply(x, w, down), native, x, w)
 
 
 def upsampling_conv(x: jax.Array, w: jax.Array, up: int) -> tuple[jax.Array, tuple[int, int]]:
-    """The correlation with w of x with up - 1 zeros after every pixel, at all places where it is not 0.
+    """Inserts up - 1 zeros after every pixel of x and correlates with w, wherever the result is not 0.
 
     Args:
       x: float [N, H, W, I].
@@ -42,12 +42,12 @@ def upsampling_conv(x: jax.Array, w: jax.Array, up: int) -> tuple[jax.Array, tup
       up: factor, at least 1.
 
     Returns:
-      (y, (before_y, before_x)): y is [N, H * up + before_y, W * up + before_x, O]; its pixel (before_y, before_x) is
-      the one whose window begins at x's first pixel.
+      (y, (before_y, before_x)): y is [N, H * up + before_y, W * up + before_x, O]. The window of its pixel
+      (before_y, before_x) begins at the first pixel of x.
     """
-    before = tuple(_windows_before(taps, up) * up for taps in w.shape[:2])
+    before = (_windows_before(w.shape[0], up) * up, _windows_before(w.shape[1], up) * up)
 
-    def native(x, w):
+    def native(x: jax.Array, w: jax.Array) -> jax.Array:
         padding = [(first, up + taps - 2) for first, taps in zip(before, w.shape[:2], strict=True)]
         return jax.lax.conv_general_dilated(x, w, (1, 1), padding, lhs_dilation=(up, up), dimension_numbers=_LAYOUT)
 
@@ -55,12 +55,12 @@ def upsampling_conv(x: jax.Array, w: jax.Array, up: int) -> tuple[jax.Array, tup
 
 
 def _by_platform(on_cpu: Callable, elsewhere: Callable, x: jax.Array, w: jax.Array) -> jax.Array:
-    """Only the form of the platform that a program is compiled for becomes part of the program."""
+    """Applies one of two functions, chosen by the platform for which the program is compiled."""
     return jax.lax.platform_dependent(x, w, cpu=on_cpu, default=elsewhere)
 
 
 def _gather_and_multiply(x: jax.Array, w: jax.Array, down: int) -> jax.Array:
-    """Lays the pixels that the taps meet side by side as channels, then multiplies."""
+    """Gathers the pixels under all taps as channels, then multiplies."""
     kernel_height, kernel_width, _, channels_out = w.shape
     height, width = ((size - taps) // down + 1 for size, taps in zip(x.shape[1:3], w.shape[:2], strict=True))
     # Taps a and a + down meet the same phase of x, a % down, one pixel apart. Slices of a phase have no stride.
@@ -75,14 +75,14 @@ def _gather_and_multiply(x: jax.Array, w: jax.Array, down: int) -> jax.Array:
 
 
 def _phases(x: jax.Array, axis: int, count: int, size: int) -> list[jax.Array]:
-    """x[0::count], x[1::count], ... along an axis, each padded with zeros or cropped to a size."""
+    """Returns x[0::count], x[1::count], ... along an axis, each padded with zeros or cropped to a size."""
     x = pad_axis(x, axis, 0, count * size - x.shape[axis])
     x = x.reshape(*x.shape[:axis], size, count, *x.shape[axis + 1 :])
     return [jax.lax.index_in_dim(x, phase, axis + 1, keepdims=False) for phase in range(count)]
 
 
 def _multiply_and_scatter(x: jax.Array, w: jax.Array, up: int) -> jax.Array:
-    """Multiplies every pixel with every tap, then adds up the products that fall on the same pixel."""
+    """Multiplies every pixel with every tap, then sums the products that fall on the same pixel."""
     kernel_height, kernel_width, channels_in, channels_out = w.shape
     products = x @ w.transpose(2, 0, 1, 3).reshape(channels_in, -1)
     products = products.reshape(*x.shape[:3], kernel_height, kernel_width, channels_out)
@@ -91,7 +91,7 @@ def _multiply_and_scatter(x: jax.Array, w: jax.Array, up: int) -> jax.Array:
 
 
 def _scatter(products: list[jax.Array], axis: int, up: int) -> jax.Array:
-    """Interleaves, along an axis, the sums of the products with those taps that meet pixels in each output phase."""
+    """Sums, for each output phase, the products of the taps that meet pixels there; interleaves the phases."""
     before = _windows_before(len(products), up)
     phases = [jnp.zeros((), products[0].dtype)] * up
     for tap, product in enumerate(products):
@@ -104,5 +104,5 @@ def _scatter(products: list[jax.Array], axis: int, up: int) -> jax.Array:
 
 
 def _windows_before(taps: int, up: int) -> int:
-    """How many multiples of `up` before the first pixel windows reach that pixel."""
+    """Returns the number of windows, `up` apart, that begin before the first pixel and reach it."""
     return (taps - 1 + up - 1) // up

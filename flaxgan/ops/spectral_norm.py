@@ -1,10 +1,12 @@
-"""The largest singular values of a weight by power iteration, for spectral normalization.
+"""Power iteration for the largest singular values of a weight, for spectral normalization.
 
-A weight is a matrix M [R, S]: a row for each output, a column for each number that goes into it.
+A weight is a matrix M [R, S] with a row for each output and a column for each input of that output.
 """
 
 import jax
 import jax.numpy as jnp
+
+from flaxgan.errors import FieldError, Words
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -12,27 +14,28 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 def power_iteration(
     matrix: jax.Array, u: jax.Array, *, iterations: int = 1, eps: float = 1e-12
 ) -> tuple[jax.Array, jax.Array]:
-    """Moves u towards the first left singular vector: v = unit(M^T u), u = unit(M v), some times.
+    """Moves u towards the first left singular vector by iterating v = unit(M^T u), u = unit(M v).
 
-    Neither result carries a gradient: to `spectral_sigma` they are constants.
+    Neither result carries a gradient: `spectral_sigma` treats both as constants.
 
     Args:
       matrix: M, float [R, S].
       u: [R], of any length above 0.
-      iterations: how often, at least 1.
-      eps: least length that a vector is divided by.
+      iterations: number of iterations, at least 1.
+      eps: least length by which a vector is divided.
 
     Returns:
       (u [R], v [S]) in the promoted type of the arguments, at least float32; their lengths are 1, or less where a
       product was shorter than eps.
 
     Raises:
-      ValueError: on wrong shapes or counts.
+      FieldError: on wrong shapes or counts.
 
-    Reference: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1.
+    References:
+      Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", algorithm 1.
     """
     if u.shape != matrix.shape[:1]:
-        raise ValueError(f"u: found shape {u.shape}, allowed: {matrix.shape[:1]}")
+        raise FieldError("u", Words(f"shape {u.shape}"), str(matrix.shape[:1]))
     us, vs = power_iterations(matrix, u[None], iterations=iterations, eps=eps)
     return us[0], vs[0]
 
@@ -40,31 +43,33 @@ def power_iteration(
 def power_iterations(
     matrix: jax.Array, us: jax.Array, *, iterations: int = 1, eps: float = 1e-12
 ) -> tuple[jax.Array, jax.Array]:
-    """`power_iteration` of the first B singular vectors at once: each is kept orthogonal to those before it.
+    """Iterates as `power_iteration` for the first B singular vectors, each kept orthogonal to those before it.
 
     Args:
       matrix: M, float [R, S].
       us: [B, R], B at most R and S.
-      iterations: how often, at least 1.
-      eps: least length that a vector is divided by.
+      iterations: number of iterations, at least 1.
+      eps: least length by which a vector is divided.
 
     Returns:
       (us [B, R], vs [B, S]), as in `power_iteration`.
 
     Raises:
-      ValueError: on wrong shapes or counts.
+      FieldError: on wrong shapes or counts.
 
-    Reference: Brock et al. 2019 (BigGAN), section 4.1, watch the first three singular values of each weight.
+    References:
+      Brock et al. 2019 (BigGAN), section 4.1, which monitors the first three singular values of each weight.
     """
     if matrix.ndim != 2:
-        raise ValueError(f"matrix: found shape {matrix.shape}, allowed: [R, S]")
+        raise FieldError("matrix", Words(f"shape {matrix.shape}"), "[R, S]")
     if us.ndim != 2 or us.shape[1] != matrix.shape[0] or not 1 <= us.shape[0] <= min(matrix.shape):
-        raise ValueError(f"us: found shape {us.shape}, allowed: [B, {matrix.shape[0]}], B in [1, {min(matrix.shape)}]")
+        raise FieldError("us", Words(f"shape {us.shape}"), f"[B, {matrix.shape[0]}], B in [1, {min(matrix.shape)}]")
     if iterations < 1:
-        raise ValueError(f"iterations: found {iterations}, allowed: at least 1")
+        raise FieldError("iterations", iterations, "at least 1")
     dtype = jnp.promote_types(jnp.promote_types(matrix.dtype, us.dtype), jnp.float32)
     matrix, us = (jax.lax.stop_gradient(array).astype(dtype) for array in (matrix, us))
-    left, right = list(us), []
+    left: list[jax.Array] = list(us)
+    right: list[jax.Array] = []
     for _ in range(iterations):
         left, previous, right = [], left, []
         for u in previous:
@@ -74,7 +79,7 @@ def power_iterations(
 
 
 def spectral_sigma(matrix: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
-    """u^T M v: the singular value of M whose vectors u and v are, and with them constant, differentiable in M.
+    """Computes u^T M v, the singular value of M to the singular vectors u and v, differentiable in M alone.
 
     Args:
       matrix: M, float [R, S].
@@ -84,7 +89,8 @@ def spectral_sigma(matrix: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
     Returns:
       Scalar in the promoted type, at least float32.
 
-    Reference: Miyato et al. 2018, equation 19; its gradient u v^T is equation 11.
+    References:
+      Miyato et al. 2018, equation 19; its gradient u v^T is equation 11.
     """
     u, v = jax.lax.stop_gradient((u, v))
     matrix = matrix.astype(jnp.promote_types(matrix.dtype, jnp.float32))
@@ -92,12 +98,12 @@ def spectral_sigma(matrix: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
 
 
 def _unit(x: jax.Array, eps: float) -> jax.Array:
-    """x / max(|x|, eps)."""
+    """Computes x / max(|x|, eps)."""
     return x / jnp.maximum(jnp.sqrt(jnp.sum(jnp.square(x))), eps)
 
 
 def _orthogonal(x: jax.Array, others: list[jax.Array]) -> jax.Array:
-    """x less its parts along the others, one after the other."""
+    """Subtracts from x its components along the others, one after another (Gram-Schmidt)."""
     for other in others:
         scale = jnp.vdot(x, other, precision=_HIGHEST) / jnp.vdot(other, other, precision=_HIGHEST)
         x = x - scale * other

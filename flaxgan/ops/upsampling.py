@@ -1,8 +1,9 @@
-"""Doubling of feature maps in the three ways in which generators of residual blocks do it."""
+"""Doubling of feature maps, in the three ways of generators with residual blocks."""
 
 import jax
 import jax.numpy as jnp
 
+from flaxgan.errors import FieldError, Words
 from flaxgan.ops.resampling import nearest_upsample
 
 UPSAMPLINGS = ("nearest", "bilinear", "zeros")
@@ -13,25 +14,26 @@ def upsample(x: jax.Array, method: str) -> jax.Array:
 
     Args:
       x: float [N, H, W, C].
-      method: 'nearest' repeats each pixel; 'bilinear' interpolates between the centres of pixels, and beyond the
-        outermost ones keeps their value; 'zeros' puts each pixel before a zero, in both directions, so that the
-        mean is a quarter.
+      method: 'nearest' repeats each pixel. 'bilinear' interpolates between the centres of pixels, and keeps the value
+        of the outermost pixels beyond their centres. 'zeros' inserts a zero after each pixel in both directions, which
+        divides the mean by 4.
 
     Returns:
       [N, 2 H, 2 W, C] in x's dtype.
 
     Raises:
-      ValueError: on another method, or another number of axes.
+      FieldError: on another method, or if x is not [N, H, W, C].
 
-    Reference: nearest is that of Miyato et al. 2018 (SNGAN) and of most after them; bilinear that of the mimicry
-      library; zeros that of compare_gan, the code of Chen et al. 2019 (SELF-MOD).
+    References:
+      'nearest' is that of Miyato et al. 2018 (SNGAN) and most later networks, 'bilinear' that of the mimicry library,
+      'zeros' that of compare_gan, the code of Chen et al. 2019 (SELF-MOD).
     """
     if method not in UPSAMPLINGS:
-        raise ValueError(f"upsampling: found {method!r}, allowed: {', '.join(UPSAMPLINGS)}")
+        raise FieldError("upsampling", method, ", ".join(UPSAMPLINGS))
     if method == "nearest":
         return nearest_upsample(x, 2)
     if x.ndim != 4:
-        raise ValueError(f"x: found shape {x.shape}, allowed: [N, H, W, C]")
+        raise FieldError("x", Words(f"shape {x.shape}"), "[N, H, W, C]")
     if method == "zeros":
         between = (0, 1, 1)
         return jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), between, between, (0, 0, 0)))
@@ -39,7 +41,7 @@ def upsample(x: jax.Array, method: str) -> jax.Array:
 
 
 def _interpolate(x: jax.Array, axis: int) -> jax.Array:
-    """Two pixels for each, a quarter of a pixel before and after it; an axis of constants stays constant."""
+    """Interpolates two pixels for each, a quarter of a pixel before and after its centre; constants stay constant."""
     first, last = (jax.lax.slice_in_dim(x, start, end, axis=axis) for start, end in ((0, 1), (-1, None)))
     before = jnp.concatenate([first, jax.lax.slice_in_dim(x, 0, -1, axis=axis)], axis=axis)
     after = jnp.concatenate([jax.lax.slice_in_dim(x, 1, None, axis=axis), last], axis=axis)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from flaxgan import lookup
+from flaxgan.errors import FieldError
 from flaxgan.losses import adversarial
 
 NAMES = lookup.function_names(adversarial)
@@ -120,8 +121,25 @@ def test_dual_contrastive_with_sides_exchanged(logits):
     np.testing.assert_allclose(g_loss, contrast(fake, real), rtol=1e-5, atol=1e-6)
 
 
+SHAPES = {
+    ((8,), (8, 1)): r"^fake_logits: found shape \(8, 1\), allowed: \[N\]",
+    ((8, 1), (8,)): r"^real_logits: found shape \(8, 1\), allowed: \[N\]",
+    ((8, 1), (8, 1)): r"^real_logits: found shape \(8, 1\), allowed: \[N\]",
+    ((), (8,)): r"^real_logits: found shape \(\), allowed: \[N\]",
+    ((8,), (1,)): r"^fake_logits: found shape \(1,\), allowed: \(8,\), that of real_logits",
+}
+
+
+@pytest.mark.parametrize("call", [lambda f, *x: f(*x), jax.eval_shape], ids=["eager", "traced"])
+@pytest.mark.parametrize(("shapes", "message"), SHAPES.items(), ids=map(str, SHAPES))
+@pytest.mark.parametrize("name", NAMES)
+def test_logits_never_broadcast(name, shapes, message, call):
+    with pytest.raises(FieldError, match=message):
+        call(lookup.function(adversarial, name), *map(jnp.zeros, shapes))
+
+
 def test_an_unknown_form_is_refused():
-    with pytest.raises(ValueError, match="g_form: found 'none', allowed: minimax, swapped"):
+    with pytest.raises(FieldError, match="g_form: found 'none', allowed: minimax, swapped"):
         adversarial.dual_contrastive(jnp.zeros(2), jnp.zeros(2), g_form="none")
 
 

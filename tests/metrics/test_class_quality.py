@@ -108,11 +108,11 @@ def test_values_are_those_of_the_measures_in_the_classifiers_features(quality, d
 
 def test_wrong_arguments_are_refused_by_name(quality, digits, digits_classifier):
     images, labels = digits
-    with pytest.raises(ValueError, match=r"fake_labels is int32 \[9\]; allowed: class indices \[10\]"):
+    with pytest.raises(ValueError, match=r"fake_labels: found int32 \[9\], allowed: class indices \[10\]"):
         quality(images[:10], labels[:9])
-    with pytest.raises(ValueError, match="fake_labels is float64"):
+    with pytest.raises(ValueError, match="fake_labels: found float64"):
         quality(images[:10], labels[:10].astype(float))
-    with pytest.raises(ValueError, match="k is 5 with 5 fake_features"):
+    with pytest.raises(ValueError, match="k: found 5 with 5 fake_features"):
         quality(images[:5], labels[:5])
-    with pytest.raises(ValueError, match="real_images has 11 images; allowed: at least 12"):
+    with pytest.raises(ValueError, match="real_images: found 11 images, allowed: at least 12"):
         class_quality(digits_classifier, images[:11], images, labels)

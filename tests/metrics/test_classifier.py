@@ -1,3 +1,4 @@
+import chex
 import jax
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_same_seed_gives_the_same_classifier_and_another_seed_another(stripes_cl
     again = train_classifier(images, labels, num_classes=3, seed=5, num_steps=40)
     other = train_classifier(images, labels, num_classes=3, seed=6, num_steps=40)
     assert again.held_out_accuracy == stripes_classifier.held_out_accuracy
-    jax.tree.map(np.testing.assert_array_equal, again.params, stripes_classifier.params)
+    chex.assert_trees_all_equal(again.params, stripes_classifier.params)
     assert np.abs(again.features(images) - other.features(images)).max() > 0.1
 
 
@@ -76,17 +77,17 @@ def _train(images, labels, **overrides):
 
 def test_wrong_training_sets_are_refused_by_name():
     images, labels = _stripes()
-    with pytest.raises(ValueError, match=r"images is float32 .*allowed: uint8"):
+    with pytest.raises(ValueError, match=r"images: found float32 .*allowed: uint8"):
         _train(images.astype(np.float32), labels)
-    with pytest.raises(ValueError, match=r"images is uint8 \[60, 6, 10\]"):
+    with pytest.raises(ValueError, match=r"images: found uint8 \[60, 6, 10\]"):
         _train(images[..., 0], labels)
-    with pytest.raises(ValueError, match=r"labels is int32 \[59\]; allowed: class indices \[60\]"):
+    with pytest.raises(ValueError, match=r"labels: found int32 \[59\], allowed: class indices \[60\]"):
         _train(images, labels[1:])
-    with pytest.raises(ValueError, match="labels is float64"):
+    with pytest.raises(ValueError, match="labels: found float64"):
         _train(images, labels.astype(float))
-    with pytest.raises(ValueError, match="labels has 1 to 3; allowed: 0 to 2"):
+    with pytest.raises(ValueError, match="labels: found 1 to 3, allowed: 0 to 2"):
         _train(images, labels + 1)
-    with pytest.raises(ValueError, match="num_classes is 1"):
+    with pytest.raises(ValueError, match="num_classes: found 1"):
         _train(images, 0 * labels, num_classes=1)
     with pytest.raises(ValueError, match="too few to hold out"):
         _train(images[:3], labels[:3])
@@ -95,11 +96,11 @@ def test_wrong_training_sets_are_refused_by_name():
 @pytest.mark.parametrize("override", [{"held_out_share": 0.0}, {"held_out_share": 1.0}, {"num_steps": 0}])
 def test_wrong_options_are_refused_by_name(override):
     (name,) = override
-    with pytest.raises(ValueError, match=f"{name} is {override[name]}; allowed"):
+    with pytest.raises(ValueError, match=f"{name}: found {override[name]}, allowed"):
         _train(*_stripes(), **override)
 
 
 @pytest.mark.parametrize("shape", [(4, 6, 10, 1), (4, 6, 6, 3), (0, 6, 10, 3), (6, 10, 3)])
 def test_images_unlike_those_it_was_trained_on_are_refused(stripes_classifier, shape):
-    with pytest.raises(ValueError, match=r"images is uint8 .*allowed: uint8 \[N, \*\[6, 10, 3\]\]"):
+    with pytest.raises(ValueError, match=r"images: found uint8 .*allowed: uint8 \[N, \*\[6, 10, 3\]\]"):
         stripes_classifier.predict(np.zeros(shape, np.uint8))

@@ -47,10 +47,10 @@ def test_jit_equals_eager():
 
 @pytest.mark.parametrize("shape", [(2, 8, 8, 4), (8, 8, 3), (2, 8, 8, 2)])
 def test_other_shapes_are_refused(shape):
-    with pytest.raises(ValueError, match=r"images has shape .*allowed: \[N, H, W, 1\]"):
+    with pytest.raises(ValueError, match=r"images: found shape .*allowed: \[N, H, W, 1\]"):
         detector_images(np.zeros(shape), crop=False)
 
 
 def test_sizes_that_the_factor_does_not_divide_are_refused():
-    with pytest.raises(ValueError, match="images is 512x513 px to be averaged by 2"):
+    with pytest.raises(ValueError, match="images: found 512x513 px to average by 2"):
         detector_images(np.zeros((1, 512, 513, 1), np.float32), crop=False)

@@ -13,21 +13,21 @@ def test_any_real_type_becomes_float64():
 
 @pytest.mark.parametrize("shape", [(3,), (0, 2), (2, 0), (2, 2, 2)])
 def test_other_shapes_are_refused_with_the_callers_name(shape):
-    with pytest.raises(ValueError, match="gallery has shape .*allowed: "):
+    with pytest.raises(ValueError, match="gallery: found shape .*allowed: "):
         feature_matrix(np.zeros(shape), name="gallery")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_non_finite_values_are_refused(value):
-    with pytest.raises(ValueError, match="fake_features has non-finite values"):
+    with pytest.raises(ValueError, match="fake_features: found non-finite values"):
         feature_pair(np.zeros((2, 3)), np.full((2, 3), value))
 
 
 def test_complex_numbers_are_refused():
-    with pytest.raises(ValueError, match="x has dtype complex128"):
+    with pytest.raises(ValueError, match="x: found dtype complex128"):
         feature_matrix(np.zeros((2, 3), complex), name="x")
 
 
 def test_different_widths_are_refused():
-    with pytest.raises(ValueError, match="fake_features is 4 wide; allowed: 3, the width of real_features"):
+    with pytest.raises(ValueError, match="fake_features: found width 4, allowed: 3, the width of real_features"):
         feature_pair(np.zeros((2, 3)), np.zeros((2, 4)))

@@ -88,23 +88,23 @@ def test_merging_is_the_same_as_updating_and_changes_neither_operand():
 
 
 def test_wrong_statistics_are_refused_by_name():
-    with pytest.raises(ValueError, match="count 0"):
+    with pytest.raises(ValueError, match="count: found 0"):
         _ = FeatureStatistics.empty(3).covariance
-    with pytest.raises(ValueError, match="other has features of width 4; allowed: 3"):
+    with pytest.raises(ValueError, match="other: found features of width 4, allowed: 3"):
         FeatureStatistics.empty(3).update(np.zeros((2, 4)))
-    with pytest.raises(ValueError, match="fake_features is 4 wide"):
+    with pytest.raises(ValueError, match="fake_features: found width 4"):
         frechet_distance_of_features(np.zeros((5, 3)), np.zeros((5, 4)))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fake_mean": np.zeros(4)}, "real_mean and fake_mean have shapes"),
-        ({"fake_mean": np.full(3, np.nan)}, "fake_mean has non-finite values"),
-        ({"real_covariance": np.eye(4)}, r"real_covariance has shape \(4, 4\); allowed: \(3, 3\)"),
-        ({"fake_covariance": np.triu(np.ones((3, 3)))}, "fake_covariance is not symmetric"),
-        ({"fake_covariance": -np.eye(3)}, "fake_covariance has the eigenvalue -1.0"),
-        ({"real_covariance": np.full((3, 3), np.inf)}, "real_covariance has non-finite values"),
+        ({"fake_mean": np.zeros(4)}, "real_mean, fake_mean: found shapes"),
+        ({"fake_mean": np.full(3, np.nan)}, "fake_mean: found non-finite values"),
+        ({"real_covariance": np.eye(4)}, r"real_covariance: found shape \(4, 4\), allowed: \(3, 3\)"),
+        ({"fake_covariance": np.triu(np.ones((3, 3)))}, "fake_covariance: found an asymmetric matrix"),
+        ({"fake_covariance": -np.eye(3)}, "fake_covariance: found the eigenvalue -1.0"),
+        ({"real_covariance": np.full((3, 3), np.inf)}, "real_covariance: found non-finite values"),
     ],
 )
 def test_wrong_moments_are_refused_by_name(change, message):

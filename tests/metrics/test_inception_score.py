@@ -47,13 +47,13 @@ def test_float16_probabilities_are_taken():
 
 
 def test_wrong_arguments_are_refused_by_name():
-    with pytest.raises(ValueError, match="num_splits is 10; allowed: 1 to 5"):
+    with pytest.raises(ValueError, match="num_splits: found 10, allowed: 1 to 5"):
         inception_score(_probabilities(5))
-    with pytest.raises(ValueError, match="num_splits is 0"):
+    with pytest.raises(ValueError, match="num_splits: found 0"):
         inception_score(_probabilities(5), num_splits=0)
-    with pytest.raises(ValueError, match="probabilities has a minimum of .*row sums"):
+    with pytest.raises(ValueError, match="probabilities: found a minimum of .*row sums"):
         inception_score(np.random.default_rng(0).normal(size=(20, 5)))
-    with pytest.raises(ValueError, match=r"probabilities has shape \(5,\)"):
+    with pytest.raises(ValueError, match=r"probabilities: found shape \(5,\)"):
         inception_score(np.ones(5))
-    with pytest.raises(ValueError, match="logits has non-finite values"):
+    with pytest.raises(ValueError, match="logits: found non-finite values"):
         probabilities_of_logits(np.full((2, 2), np.nan))

@@ -62,11 +62,11 @@ def test_drawn_subsets_repeat_nothing_and_reach_everything():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"real_subsets": np.zeros((2, 3))}, r"real_subsets is float64 \[2, 3\]; allowed: int"),
+        ({"real_subsets": np.zeros((2, 3))}, r"real_subsets: found float64 \[2, 3\], allowed: int"),
         ({"real_subsets": np.zeros((2, 1), int)}, "m of at least 2"),
-        ({"real_subsets": np.full((2, 3), 20)}, "real_subsets has indices 20 to 20; allowed: 0 to 19"),
-        ({"fake_subsets": np.full((2, 3), -1)}, "fake_subsets has indices -1 to -1; allowed: 0 to 14"),
-        ({"fake_subsets": np.zeros((2, 4), int)}, r"fake_subsets has shape \(2, 4\); allowed: \(2, 3\)"),
+        ({"real_subsets": np.full((2, 3), 20)}, "real_subsets: found indices 20 to 20, allowed: 0 to 19"),
+        ({"fake_subsets": np.full((2, 3), -1)}, "fake_subsets: found indices -1 to -1, allowed: 0 to 14"),
+        ({"fake_subsets": np.zeros((2, 4), int)}, r"fake_subsets: found shape \(2, 4\), allowed: \(2, 3\)"),
     ],
 )
 def test_wrong_subsets_are_refused_by_name(change, message):
@@ -77,13 +77,13 @@ def test_wrong_subsets_are_refused_by_name(change, message):
 
 def test_wrong_options_are_refused_by_name():
     real, fake = _sets()
-    with pytest.raises(ValueError, match="num_subsets is 0"):
+    with pytest.raises(ValueError, match="num_subsets: found 0"):
         kernel_distance_of_random_subsets(real, fake, seed=0, num_subsets=0)
-    with pytest.raises(ValueError, match="max_subset_size is 1; allowed: at least 2"):
+    with pytest.raises(ValueError, match="max_subset_size: found 1, allowed: at least 2"):
         kernel_distance_of_random_subsets(real, fake, seed=0, max_subset_size=1)
-    with pytest.raises(ValueError, match="fake_features is 4 wide"):
+    with pytest.raises(ValueError, match="fake_features: found width 4"):
         kernel_distance_of_random_subsets(real, fake[:, :4], seed=0)
-    with pytest.raises(ValueError, match="fake_features has 1 sample"):
+    with pytest.raises(ValueError, match="fake_features: found 1 sample"):
         kernel_distance_of_random_subsets(real, fake[:1], seed=0)
-    with pytest.raises(ValueError, match="subset_size is 10; allowed: 1 to 9"):
+    with pytest.raises(ValueError, match="subset_size: found 10, allowed: 1 to 9"):
         draw_subsets(np.random.default_rng(0), 9, num_subsets=1, subset_size=10)

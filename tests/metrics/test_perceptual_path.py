@@ -1,5 +1,6 @@
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,13 +89,13 @@ def test_drawn_pairs_follow_their_distributions_and_the_key():
     assert abs(np.corrcoef(pairs.z0.ravel(), pairs.z1.ravel())[0, 1]) < 0.05
     assert 0 <= pairs.positions.min() < 0.01 and 0.99 < pairs.positions.max() < 1
     again = draw_path_pairs(jax.random.key(3), count=4000, z_dim=2)
-    jax.tree.map(np.testing.assert_array_equal, again, pairs)
+    chex.assert_trees_all_equal(again, pairs)
 
 
 def test_feature_distance_is_a_sum_over_features():
     begin, end = np.array([[1.0, 2.0], [0.0, 0.0]]), np.array([[1.5, 2.0], [3.0, 4.0]])
     np.testing.assert_allclose(squared_feature_distance(begin, end, epsilon=0.5), [1, 100], rtol=1e-6)
-    with pytest.raises(ValueError, match="begin and end have shapes"):
+    with pytest.raises(ValueError, match="begin, end: found shapes"):
         squared_feature_distance(begin, end[:1], epsilon=0.5)
 
 
@@ -120,19 +121,19 @@ def test_reduction_by_default_drops_one_percent_at_both_ends():
 )
 def test_wrong_options_are_refused_by_name(change):
     (name,) = change
-    with pytest.raises(ValueError, match=f"{name} is .*; allowed: "):
+    with pytest.raises(ValueError, match=f"{name}: found .*, allowed: "):
         PathOptions(**change)
 
 
 def test_wrong_shapes_and_values_are_refused_by_name():
     z0, z1, positions = _pairs()
-    with pytest.raises(ValueError, match="z0, z1 and positions have shapes"):
+    with pytest.raises(ValueError, match="z0, z1, positions: found shapes"):
         path_distances(_NETWORKS, PathPairs(z0, z1[:3], positions), labels=None, options=PathOptions())
-    with pytest.raises(ValueError, match="z0, z1 and positions have shapes"):
+    with pytest.raises(ValueError, match="z0, z1, positions: found shapes"):
         path_distances(_NETWORKS, PathPairs(z0, z1, positions[:, None]), labels=None, options=PathOptions())
-    with pytest.raises(ValueError, match="distances has shape"):
+    with pytest.raises(ValueError, match="distances: found shape"):
         reduce_path_distances(np.array([]))
     with pytest.raises(ValueError, match="finite values"):
         reduce_path_distances(np.array([1, np.nan]))
-    with pytest.raises(ValueError, match="low_percentile and high_percentile are 60 and 40"):
+    with pytest.raises(ValueError, match="low_percentile, high_percentile: found 60, 40"):
         reduce_path_distances(np.ones(3), low_percentile=60, high_percentile=40)

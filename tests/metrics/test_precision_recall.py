@@ -93,17 +93,17 @@ def test_a_probe_on_the_edge_of_a_ball_is_inside():
 
 def test_wrong_arguments_are_refused_by_name():
     real, fake = _sets()
-    with pytest.raises(ValueError, match="k is 3 with 3 fake_features; allowed: 1 to 2"):
+    with pytest.raises(ValueError, match="k: found 3 with 3 fake_features, allowed: 1 to 2"):
         precision_recall(real, fake[:3])
-    with pytest.raises(ValueError, match="k is 3 with 1 real_features; allowed: 2 samples or more"):
+    with pytest.raises(ValueError, match="k: found 3 with 1 real_features, allowed: 1 to N - 1 with 2 samples or more"):
         precision_recall(real[:1], fake)
-    with pytest.raises(ValueError, match="k is 0 with 60 real_features"):
+    with pytest.raises(ValueError, match="k: found 0 with 60 real_features"):
         precision_recall(real, fake, k=0)
-    with pytest.raises(ValueError, match="fake_features is 5 wide; allowed: 6"):
+    with pytest.raises(ValueError, match="fake_features: found width 5, allowed: 6"):
         precision_recall(real, fake[:, :5])
-    with pytest.raises(ValueError, match="batch_size is 0; allowed: at least 1"):
+    with pytest.raises(ValueError, match="batch_size: found 0, allowed: at least 1"):
         precision_recall(real, fake, batch_size=0)
-    with pytest.raises(ValueError, match=r"manifold_radii has shape \(45,\); allowed: \(60,\)"):
+    with pytest.raises(ValueError, match=r"manifold_radii: found shape \(45,\), allowed: \(60,\)"):
         covered_by_manifold(fake, real, manifold_radii=np.ones(45))
-    with pytest.raises(ValueError, match="probes is 5 wide; allowed: 6"):
+    with pytest.raises(ValueError, match="probes: found width 5, allowed: 6"):
         covered_by_manifold(fake[:, :5], real, manifold_radii=np.ones(60))

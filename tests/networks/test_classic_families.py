@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -115,8 +116,8 @@ def test_modes_and_labels(family):
 
     found = program(everything)(g, d)
     state = lambda variables: {name: tree for name, tree in variables.items() if name != "params"}
-    jax.tree.map(np.testing.assert_array_equal, found["g_state"], state(g))
-    jax.tree.map(np.testing.assert_array_equal, found["output"][1], state(d))
+    chex.assert_trees_all_equal(found["g_state"], state(g))
+    chex.assert_trees_all_equal(found["output"][1], state(d))
     for trained, before in ((found["trained"][1], state(g)), (found["d_trained"][1], state(d))):
         assert all(jax.tree.leaves(jax.tree.map(lambda new, old: bool(np.any(new != old)), trained, before)))
     assert not np.allclose(found["trained"][0], found["other"])

@@ -4,6 +4,7 @@ import functools
 import json
 import pathlib
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -127,7 +128,7 @@ def test_latent_and_class_change_images_and_logits():
     assert all(np.all(np.max(np.abs(other), axis=(1, 2, 3)) > 1e-4) for other in others)
     assert np.all(np.abs(logits) > 1e-5)
     state = tuple({name: tree for name, tree in variables.items() if name != "params"} for variables in (g, d))
-    jax.tree.map(np.testing.assert_array_equal, kept, state)
+    chex.assert_trees_all_equal(kept, state)
     change = lambda path, new, old: path[-1].key != "u" or new.size == 1 or bool(np.any(new != old))
     assert all(jax.tree.leaves(jax.tree_util.tree_map_with_path(change, moved, state)))
 

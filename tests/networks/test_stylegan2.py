@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -224,7 +225,7 @@ def test_training_call_moves_nothing_but_the_average_style():
     options = {"train": True, "mutable": ["buffers"], "noise_mode": "none"}
     _, updated = jax.jit(lambda variables: GENERATOR.apply(variables, Z, LABELS, **options))(_g_variables())
     before = _g_variables()["buffers"]
-    jax.tree.map(np.testing.assert_array_equal, updated["buffers"]["synthesis"], before["synthesis"])
+    chex.assert_trees_all_equal(updated["buffers"]["synthesis"], before["synthesis"])
     assert np.all(updated["buffers"]["mapping"]["w_avg"] != before["mapping"]["w_avg"])
 
 

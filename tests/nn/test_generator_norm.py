@@ -1,5 +1,6 @@
 """The normalization of a generator, chosen by name."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,7 +45,7 @@ def test_each_kind_is_its_layer(kind):
         )
     )()
     np.testing.assert_array_equal(found[0], expected[0])
-    jax.tree.map(np.testing.assert_array_equal, {name: tree["norm"] for name, tree in found[1].items()}, expected[1])
+    chex.assert_trees_all_equal({name: tree["norm"] for name, tree in found[1].items()}, expected[1])
 
 
 def test_every_kind_has_a_layer_and_none_is_the_identity():

@@ -1,5 +1,6 @@
 """Dense, convolutional and embedding layers, and their spectral normalization."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -108,7 +109,7 @@ def test_conventions_of_evaluation(eval_iterates):
     kernel, start = variables["params"]["kernel"], variables["spectral"]
     evaluated, after = program(lambda v: layer.apply(v, x, mutable=["spectral"]))(variables)
     trained, new = program(lambda v: layer.apply(v, x, train=True, mutable=["spectral"]))(variables)
-    jax.tree.map(np.testing.assert_array_equal, after["spectral"], start)
+    chex.assert_trees_all_equal(after["spectral"], start)
     assert np.max(np.abs(new["spectral"]["u"] - start["u"])) > 0.01
     sigma = lambda vectors: vectors["v"] @ kernel @ vectors["u"]
     np.testing.assert_allclose(trained, kernel / sigma(new["spectral"]), rtol=1e-5)
@@ -119,7 +120,7 @@ def test_initialization_moves_nothing():
     """So that the first step of training starts from the vectors drawn, whatever the mode of initialization."""
     layer, x = Conv(3, spectral=SpectralNorm()), jnp.ones((1, 4, 4, 2))
     first, second = (program(lambda train=train: layer.init(jax.random.key(0), x, train=train))() for train in (0, 1))
-    jax.tree.map(np.testing.assert_array_equal, first, second)
+    chex.assert_trees_all_equal(first, second)
 
 
 def test_training_must_not_lose_its_vectors():

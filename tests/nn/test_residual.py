@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -113,7 +114,7 @@ def test_training_moves_statistics_and_singular_vectors_and_evaluation_nothing()
     call = lambda train: block.apply(variables, X, NOTHING, train=train, mutable=list(state))[1]
     trained, evaluated = program(lambda: (call(True), call(False)))()
     assert all(jax.tree.leaves(jax.tree.map(lambda new, old: bool(np.all(new != old)), trained, state)))
-    jax.tree.map(np.testing.assert_array_equal, evaluated, state)
+    chex.assert_trees_all_equal(evaluated, state)
 
 
 def test_low_precision_is_the_type_of_the_result():

@@ -9,7 +9,7 @@ from flax import linen as nn
 from goldens import Case, Suite, nchw, nhwc, run_as_program
 
 from flaxgan.nn.adain_synthesis import StyledLayer
-from flaxgan.nn.he import HeDense
+from flaxgan.nn.equalized import HeDense
 from flaxgan.ops.instance_norm import adaptive_instance_norm, instance_norm
 
 EPSILON = 1e-5  # Of the ports.
