@@ -15,7 +15,7 @@ class FieldError(ValueError):
       allowed: the allowed values, in words.
     """
 
-    def __init__(self, field: str, found: Any, allowed: str):
+    def __init__(self, field: str, found: Any, allowed: str) -> None:
         """Builds the message; text is shown in quotes, `Words` and everything else as `str` prints it.
 
         Args:

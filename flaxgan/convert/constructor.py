@@ -16,7 +16,7 @@ class Arguments:
       owner: what messages call the module.
     """
 
-    def __init__(self, values: dict[str, Any], owner: str):
+    def __init__(self, values: dict[str, Any], owner: str) -> None:
         self._values = dict(values)
         self.owner = owner
 

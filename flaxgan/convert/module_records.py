@@ -80,7 +80,7 @@ class ModuleReader:
       max_bytes: size of all arrays of all records together.
     """
 
-    def __init__(self, budget: Budget, max_bytes: int):
+    def __init__(self, budget: Budget, max_bytes: int) -> None:
         self._budget = budget
         self._bytes_left = max_bytes
 

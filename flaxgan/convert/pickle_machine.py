@@ -20,7 +20,7 @@ class PickleRefused(ValueError):
     Its message may hold words of the file; what a terminal would not print is escaped.
     """
 
-    def __init__(self, message: str):
+    def __init__(self, message: str) -> None:
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
 
 
@@ -37,11 +37,16 @@ class GlobalName:
 
 @dataclasses.dataclass
 class Budget:
-    """How many more operations a file may ask for, its storages included."""
+    """The number of operations that a file may still ask for, its storages included."""
 
     operations: int = MAX_OPERATIONS
 
     def spend(self) -> None:
+        """Counts an operation.
+
+        Raises:
+          PickleRefused: if there was none left.
+        """
         self.operations -= 1
         if self.operations < 0:
             raise PickleRefused(f"it asks for more than {MAX_OPERATIONS} operations")
@@ -65,7 +70,7 @@ class PickleMachine:
         *,
         persistent: Callable[[Any], Any] | None = None,
         build: Callable[[Any, Any], None] | None = None,
-    ):
+    ) -> None:
         self._builders = builders
         self._budget = budget
         self._persistent = persistent
@@ -84,13 +89,13 @@ class PickleMachine:
         Raises:
           PickleRefused: if it is not a valid pickle, or uses an opcode or a global that is not allowed.
         """
-        position = stream.tell()
+        position: int | None = stream.tell()
         try:
             for opcode, argument, position in pickletools.genops(stream):
                 self._budget.spend()
                 if opcode.name == "STOP":
                     return self._result()
-                if opcode.name == "FRAME" and argument > size - position:
+                if opcode.name == "FRAME" and (argument or 0) > size - (position or 0):
                     raise PickleRefused(f"a frame of {argument} bytes is longer than the file")
                 self._step(opcode.name, argument)
         except PickleRefused as refusal:

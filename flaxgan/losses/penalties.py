@@ -1,6 +1,6 @@
 """Penalties on input gradients and Jacobians in first-order form, and on weights; for regularizers and on their own.
 
-What the first-order forms return has the penalty's value, and its *mean* over the batch has the penalty's exact
+The result of a first-order form has the penalty's value, and its *mean* over the batch has the penalty's exact
 gradient with respect to everything that the given function closes over and to its input. It is computed by one reverse
 pass over a forward-mode derivative instead of reverse over reverse, at a fraction of the cost. These functions cannot
 be differentiated twice.
@@ -16,7 +16,7 @@ from flaxgan.errors import FieldError, Words
 
 
 def input_gradient_penalty(discriminate: Callable[[jax.Array], jax.Array], images: jax.Array) -> jax.Array:
-    """|grad_x sum(D(x))|^2 per image, [N], with the exact gradient of its mean in first-order form.
+    """Computes |grad_x sum(D(x))|^2 per image, [N], with the exact gradient of its mean in first-order form.
 
     With v = stop_gradient(grad_x sum D), the gradient of |v|^2 is that of 2 * jvp(D, x, v).
 
@@ -25,7 +25,7 @@ def input_gradient_penalty(discriminate: Callable[[jax.Array], jax.Array], image
       images: float [N, ...].
 
     Raises:
-      ValueError: if the logits have another shape.
+      FieldError: if the logits have another shape.
     """
     gradient = _input_gradient(discriminate, images)
     _, directional = jax.jvp(discriminate, (images,), (gradient,))
@@ -39,7 +39,7 @@ def input_gradient_norm_penalty(
     *,
     epsilon: float = 0.0,
 ) -> jax.Array:
-    """Any function of the norms |grad_x sum(D(x))|, [N], with the exact gradient of its mean in first-order form.
+    """Penalizes the norms |grad_x sum(D(x))|, [N], with the exact gradient of the penalty's mean in first-order form.
 
     With g = grad_x sum D and v = d mean(penalty) / d g, both held constant, the gradient of the mean penalty is that of
     <v, g> = sum(jvp(D, x, v)).
@@ -51,11 +51,11 @@ def input_gradient_norm_penalty(
       epsilon: added to the squared norm before the root. With 0, a gradient of 0 has the norm 0 and is not moved.
 
     Raises:
-      ValueError: if the logits have another shape.
+      FieldError: if the logits have another shape.
     """
     gradient = _input_gradient(discriminate, images)
 
-    def mean_penalty(gradient):
+    def mean_penalty(gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
         penalty = penalize(_root(_sum_per_image(jnp.square(gradient)) + epsilon))
         return jnp.mean(penalty), penalty
 
@@ -72,7 +72,7 @@ def path_length_penalty(
     *,
     decay: float = 0.01,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """(|J_w^T y| - a)^2, where J_w^T y comes from `jax.vjp` of the synthesis network.
+    """Computes (|J_w^T y| - a)^2, where J_w^T y comes from `jax.vjp` of the synthesis network.
 
     The length of an image is sqrt(mean over layers of sum over D of (J_w^T y)^2), and a is the moving average of the
     mean length over the batch. The update of a is part of the penalty: it is not detached.
@@ -88,7 +88,7 @@ def path_length_penalty(
       (penalty [N], the updated a, lengths [N]).
 
     Raises:
-      ValueError: if the images have another shape than the noise.
+      FieldError: if the images have another shape than the noise.
 
     References:
       Karras et al. 2020b, section 3.2, equation 4; the reference code averages over layers.
@@ -100,7 +100,7 @@ def path_length_penalty(
         raise FieldError("image_noise", Words(f"shape {image_noise.shape}"), f"{images.shape}, that of the images")
     jacobian_product = jax.lax.stop_gradient(pullback(y.astype(images.dtype))[0])  # J^T y, [N, L, D]
 
-    def mean_penalty(jacobian_product):
+    def mean_penalty(jacobian_product: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
         lengths = jnp.sqrt(jnp.mean(jnp.sum(jnp.square(jacobian_product), axis=2), axis=1))
         new_mean = pl_mean + decay * (jnp.mean(lengths) - pl_mean)
         penalty = jnp.square(lengths - new_mean)
@@ -113,7 +113,7 @@ def path_length_penalty(
 
 
 def orthogonality(params: Any, *, off_diagonal: bool = True, embeddings: bool = False) -> jax.Array:
-    """Sum over all kernels W [outputs, everything else] of |W W^T * (1 - I)|_F^2, in at least float32.
+    """Computes the sum over all kernels W [outputs, everything else] of |W W^T * (1 - I)|_F^2, in at least float32.
 
     Args:
       params: parameter tree; see `flaxgan.losses.regularizers.orthogonal` for what counts as a kernel.
@@ -121,20 +121,20 @@ def orthogonality(params: Any, *, off_diagonal: bool = True, embeddings: bool = 
       embeddings: whether embeddings count.
 
     Raises:
-      ValueError: if the tree has no kernel.
+      FieldError: if the tree has no kernel.
 
     References:
       Brock et al. 2019 (BigGAN), equation 3.
     """
-    matrices = [_rows_of_outputs(path, leaf, embeddings) for path, leaf in jax.tree_util.tree_leaves_with_path(params)]
-    matrices = [matrix for matrix in matrices if matrix is not None]
+    rows = (_rows_of_outputs(path, leaf, embeddings) for path, leaf in jax.tree_util.tree_leaves_with_path(params))
+    matrices = [matrix for matrix in rows if matrix is not None]
     if not matrices:
         raise FieldError("params", Words("no kernel"), "a tree with leaves kernel or weight of two axes or more")
-    return sum(jnp.sum(jnp.square(_gram_error(matrix, off_diagonal))) for matrix in matrices)
+    return sum((jnp.sum(jnp.square(_gram_error(one, off_diagonal))) for one in matrices), start=jnp.zeros(()))
 
 
 def _rows_of_outputs(path: tuple[Any, ...], leaf: jax.Array, embeddings: bool) -> jax.Array | None:
-    """A leaf as a matrix [outputs, everything else], or None if it is no kernel."""
+    """Returns a leaf as a matrix [outputs, everything else], or None if it is not a kernel."""
     name = path[-1].key
     if name in ("kernel", "weight") and leaf.ndim > 1:
         return leaf.reshape(-1, leaf.shape[-1]).T
@@ -150,7 +150,7 @@ def _gram_error(matrix: jax.Array, off_diagonal: bool) -> jax.Array:
 
 
 def _input_gradient(discriminate: Callable[[jax.Array], jax.Array], images: jax.Array) -> jax.Array:
-    """grad_x sum(D(x)), held constant, in the images' shape."""
+    """Returns grad_x sum(D(x)), held constant, in the images' shape."""
     logits, pullback = jax.vjp(discriminate, images)
     if logits.shape != images.shape[:1]:
         raise FieldError("discriminate", Words(f"logits of shape {logits.shape}"), str(images.shape[:1]))
@@ -162,11 +162,11 @@ def _sum_per_image(x: jax.Array) -> jax.Array:
 
 
 def _root(x: jax.Array) -> jax.Array:
-    """sqrt(x), whose derivative at 0 is taken as 0."""
+    """Computes sqrt(x), with a derivative of 0 at 0."""
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
 
 
 def _with_gradient_of(value: jax.Array, surrogate: jax.Array) -> jax.Array:
-    """The value of one array with the gradient of another."""
+    """Returns the value of one array with the gradient of another."""
     return jax.lax.stop_gradient(value) + (surrogate - jax.lax.stop_gradient(surrogate))
