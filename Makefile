@@ -5,7 +5,7 @@ EXTRA ?=
 QUICKSTART ?= runs/quickstart
 WORKERS ?= 2
 
-.PHONY: install quickstart test lint format docs clean
+.PHONY: install quickstart test test-fast lint format docs clean
 
 install: .venv/.installed-dev
 
@@ -30,10 +30,15 @@ quickstart: .venv/.installed
 test: .venv/.installed-dev lint
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
+# Between edits: what needs no training of whole families, no other processes and no golden networks.
+test-fast: .venv/.installed-dev
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "not parity and not families and not multihost and not slow"
+
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
@@ -48,4 +53,4 @@ docs: .venv/.installed-docs
 	@touch $@
 
 clean:
-	rm -rf .venv .jax_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf .venv .jax_cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist docs/_build *.egg-info

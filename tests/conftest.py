@@ -22,6 +22,23 @@ os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
 sys.path.insert(0, str(ROOT))  # For `import train`, however pytest is started.
 
 
+LANES = {
+    "parity": ("tests/parity",),
+    "families": ("tests/families",),
+    "multihost": ("tests/train/distributed/test_multihost.py",),
+}
+"""Markers of whole folders and files."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of the lanes, see `LANES`."""
+    for item in items:
+        path = item.path.relative_to(ROOT).as_posix()
+        for lane, places in LANES.items():
+            if path.startswith(places):
+                item.add_marker(lane)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Two processes may use the cache at once: an entry that is half written is compiled again."""
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache:UserWarning")
