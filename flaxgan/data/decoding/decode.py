@@ -3,7 +3,6 @@
 import contextlib
 import io
 import threading
-import warnings
 
 import numpy as np
 from PIL import Image
@@ -25,8 +24,6 @@ _large = threading.Lock()  # Large images are decoded one at a time: the largest
 # These classes open a file faster than `Image.open`. Of an MPO file (a photo followed by further pictures, such as a
 # preview) the class for JPEG reads the photo.
 _KINDS = ((png.SIGNATURE, png.PngFile), (b"\xff\xd8\xff", JpegImageFile), (b"RIFF", WebPImageFile))
-# Pillow warns about damaged metadata, which do not matter here, and about large images, which are allowed.
-warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _AS_IT_IS = Transform()
 _MODES_OF_16_BITS = ("I;16", "I;16L", "I;16B", "I")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 import weakref
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -154,6 +155,7 @@ def serve(*descriptors: tuple[int, int]) -> None:
     Args:
       *descriptors: descriptors of each connection and of its memory; the images come through the first connection.
     """
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # See `flaxgan.train.run.exit_code.of`.
     lines = [(Connection(socket), _Memory(memory)) for socket, memory in descriptors]
     try:
         images, turn = lines[0][0].recv(), threading.Lock()

@@ -4,6 +4,7 @@ import io
 import os
 import select
 import sys
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -27,7 +28,10 @@ def of(command: Callable[[], int | None]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # Names of files need not be text.
     try:
-        code = command() or 0
+        with warnings.catch_warnings():
+            # Pillow warns about damaged metadata, which do not matter here, and about large images, which are allowed.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            code = command() or 0
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
