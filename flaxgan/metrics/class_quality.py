@@ -35,8 +35,6 @@ def class_quality(
       k: the k-th nearest neighbour is the radius of a sample's ball in precision and recall.
 
     Returns:
-      A dict of floats:
-
       agreement: share of the fakes whose predicted class equals their label; only with fake_labels.
       confidence: mean over the fakes of the probability of the most likely class.
       class_balance: entropy of the frequencies of predicted classes, divided by log K: 1 if all K classes are predicted

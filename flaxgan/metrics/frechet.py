@@ -16,7 +16,7 @@ _NEGATIVE_EIGENVALUE_TOLERANCE = 1e-4
 class FeatureStatistics:
     """Count, mean and covariance of a set of features in float64, accumulated batch by batch.
 
-    Usage:
+    Batches of features are added one by one:
 
         statistics = FeatureStatistics.empty(2048)
         for features in batches:
