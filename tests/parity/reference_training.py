@@ -30,7 +30,9 @@ def setup(case: Case) -> TrainingSetup:
     built = binding.build(config, gan.image_shape)
     # A recipe has one set of widths for both networks, the reference one for each: these networks are not the recipe's.
     config = dataclasses.replace(config, freeze_d_layers=frozen_layers)
-    return dataclasses.replace(built, config=config, gan=gan, optimizers=optimizers.build(config, gan.d_layers))
+    return dataclasses.replace(
+        built, config=config, gan=gan, optimizers=optimizers.build_optimizers(config, gan.d_layers)
+    )
 
 
 def train_state(case: Case, built: TrainingSetup, *, prefix: str = "", pl_mean: Any = 0.0) -> TrainState:

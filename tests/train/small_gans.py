@@ -85,7 +85,7 @@ def setup_of(*, style: bool = True, optimizer=None, **fields) -> training_setup.
     """
     chosen, networks = config(**fields), gan(style=style)
     built = (
-        optimizers.build(chosen, networks.d_layers)
+        optimizers.build_optimizers(chosen, networks.d_layers)
         if optimizer is None
         else optimizers.Optimizers(optimizer, optimizer)
     )

@@ -58,7 +58,7 @@ def load_networks(state: TrainState, path: epath.PathLike) -> tuple[TrainState, 
     Raises:
       ValueError: if there is no checkpoint, or no parameter of it matches.
     """
-    report = check(state, path)
+    report = check_networks(state, path)
     found = _networks(store.read_all(store.locate(path)))
     flat = traverse_util.flatten_dict(serialization.to_state_dict(state), sep="/", keep_empty_nodes=True)
     for name in report.loaded:
@@ -66,7 +66,7 @@ def load_networks(state: TrainState, path: epath.PathLike) -> tuple[TrainState, 
     return serialization.from_state_dict(state, traverse_util.unflatten_dict(flat, sep="/")), report
 
 
-def check(state: TrainState, path: epath.PathLike) -> Report:
+def check_networks(state: TrainState, path: epath.PathLike) -> Report:
     """Reports from shapes alone what `load_networks` would do.
 
     Args:

@@ -13,7 +13,7 @@ from flaxgan.train.run import logs
 from flaxgan.train.step.state import TrainState
 
 
-def check(workdir: epath.Path, state: TrainState, retention: Retention) -> None:
+def require_space(workdir: epath.Path, state: TrainState, retention: Retention) -> None:
     """Checks that the disk has room for one checkpoint, and warns if it has no room for all that are kept.
 
     Args:

@@ -14,7 +14,7 @@ from flaxgan.train.checkpoints.integrity import DamagedError
 from flaxgan.train.checkpoints.store import Checkpoints, SaveError
 from flaxgan.train.distributed import multihost
 from flaxgan.train.programs import compilation
-from flaxgan.train.run import disk_space, error_messages, logs, run_folder
+from flaxgan.train.run import admission, disk_space, error_messages, logs, run_folder
 from flaxgan.train.run.prepare import PreparedRun
 from flaxgan.train.run.trainer import Trainer
 from flaxgan.train.step.state import TrainState
@@ -33,8 +33,10 @@ def train(run: PreparedRun) -> TrainState:
       KeyboardInterrupt: after SIGINT, once the state is saved.
       NonFiniteError: if a value is non-finite; checkpoints are unchanged.
       SaveError: if a checkpoint or another file cannot be written; earlier checkpoints are unchanged.
-      ValueError: if the checkpoint is damaged, which changes nothing, or another program trains in the folder.
+      ValueError: if the run does not fit its folder, if the checkpoint is damaged, which changes nothing, or if another
+        program trains in the folder.
     """
+    run = multihost.on_all_hosts(lambda: admission.admit(run))
     logs.say(f"data: {run.source.description}")
     for note in run.source.notes:
         logs.say(note)
@@ -79,7 +81,7 @@ def _train(run: PreparedRun, checkpoints: Checkpoints, stop: multihost.Stop) -> 
         logs.say(f"nothing to do: {run.folder.root} has reached {run.config.total_kimg:g} kimg")
         return state
     checkpoints.prune()
-    multihost.on_all_hosts(lambda: disk_space.check(run.folder.root, state, run.retention))
+    multihost.on_all_hosts(lambda: disk_space.require_space(run.folder.root, state, run.retention))
     with contextlib.closing(Trainer(run, checkpoints, stop, step=step)) as trainer:
         trainer.prepare(state)
         with _stop_signals(stop.signals):

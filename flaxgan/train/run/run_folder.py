@@ -76,7 +76,7 @@ class RunFolder:
         return self.root / "failures"
 
 
-def check(folder: RunFolder, config: Config, data: Mapping[str, Any]) -> None:
+def require_same_run(folder: RunFolder, config: Config, data: Mapping[str, Any]) -> None:
     """Checks that a folder can hold a run. A folder of another run that has saved a checkpoint cannot.
 
     Args:

@@ -33,8 +33,7 @@ def build(
     config: Config,
     image_shape: tuple[int, int, int],
     *,
-    class_counts: Any = None,
-    label_vectors: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
     constrain: Callable[[Any], Any] | None = None,
 ) -> TrainingSetup:
     """Turns a completed config into code.
@@ -42,8 +41,8 @@ def build(
     Args:
       config: as `complete` returns it.
       image_shape: (H, W, C) of the data.
-      class_counts: number of images of each class in the data, [K], or None: then all classes are equally likely.
-      label_vectors: those of the data, [M, K], where labels are vectors; None draws one-hot ones.
+      labels: those of the data, int [M] or vectors [M, K], with whose frequencies labels are drawn. None draws all
+        classes alike, or one-hot vectors.
       constrain: see `TrainingSetup`; None leaves arrays where they are.
 
     Raises:
@@ -56,12 +55,12 @@ def build(
     setup = TrainingSetup(
         config=config,
         gan=gan,
-        optimizers=optimizers.build(config, gan.d_layers),
         loss=bind_loss(config, gan),
-        labels=_label_sampler(config, class_counts, label_vectors),
         regularizers=bind_regularizers(config, gan),
         augment_spec=None if config.augment.policy == "off" else _preset(config.augment.preset),
         input_noise=bind_input_noise(config.input_noise),
+        labels=_label_sampler(config, labels),
+        optimizers=optimizers.build_optimizers(config, gan.d_layers),
     )
     if constrain is not None:
         setup = dataclasses.replace(setup, constrain=constrain)
@@ -213,13 +212,13 @@ def _require_network(network: str, name: str) -> None:
         raise FieldError(f"config.{network}_regularizers", name, f"a regularizer of this network: {allowed}")
 
 
-def _label_sampler(config: Config, class_counts: Any, label_vectors: np.ndarray | None) -> LabelSampler:
+def _label_sampler(config: Config, labels: np.ndarray | None) -> LabelSampler:
     count = config.data.num_classes
     if config.data.labels == "vectors":
-        return vector_sampler(np.eye(count) if label_vectors is None else label_vectors)
+        return vector_sampler(np.eye(count) if labels is None else labels)
     if not count:
         return label_sampler(None)
-    return label_sampler([1] * count if class_counts is None else class_counts)
+    return label_sampler(np.ones(count) if labels is None else np.bincount(labels, minlength=count))
 
 
 def _preset(name: str) -> augment.AugmentSpec:

@@ -17,7 +17,7 @@ Optimizers = PerNetwork[optax.GradientTransformation]
 """The optimizers of the two networks."""
 
 
-def build(config: Config, d_layers: Sequence[str], *, learning_rate: float | None = None) -> Optimizers:
+def build_optimizers(config: Config, d_layers: Sequence[str], *, learning_rate: float | None = None) -> Optimizers:
     """Builds the optimizers of a run.
 
     Args:

@@ -97,8 +97,8 @@ def init(
       augment_p: initial probability of augmentation.
       regularizers: the regularizers' own state, see `TrainingSetup.initial_regularizer_state`.
     """
-    g = _init_network(gan.generator, _example_latents(gan), optimizers.g, prng.purpose_key(seed, "g_init"))
-    d = _init_network(gan.discriminator, _example_images(gan), optimizers.d, prng.purpose_key(seed, "d_init"))
+    g = _init_network(gan.generator, _example_latents(gan), optimizers.g, seed, "g_init")
+    d = _init_network(gan.discriminator, _example_images(gan), optimizers.d, seed, "d_init")
     # Buffers must not be shared between g and ema: both are donated to the compiled steps.
     ema = Average(*jax.tree.map(jnp.copy, (g.params, g.variables)))
     zero = lambda: jnp.zeros((), jnp.int32)
@@ -107,8 +107,9 @@ def init(
 
 
 def _init_network(
-    module: nn.Module, inputs: tuple[Any, ...], optimizer: optax.GradientTransformation, key: jax.Array
+    module: nn.Module, inputs: tuple[Any, ...], optimizer: optax.GradientTransformation, seed: int, purpose: str
 ) -> NetworkState:
+    key = prng.purpose_key(seed, purpose)
     variables = dict(module.init({"params": key, "noise": key}, *inputs))
     params = variables.pop("params")
     return NetworkState(params, variables, optimizer.init(params))

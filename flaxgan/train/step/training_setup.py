@@ -159,5 +159,5 @@ class TrainingSetup:
         rate = self.stages[stage_number].learning_rate
         built = self.optimizers
         if rate is not None:
-            built = optimizers.build(self.config, self.gan.d_layers, learning_rate=rate)
+            built = optimizers.build_optimizers(self.config, self.gan.d_layers, learning_rate=rate)
         return dataclasses.replace(self, stage_number=stage_number, optimizers=built)

@@ -295,7 +295,7 @@ def test_a_damaged_config_is_a_config_or_one_message(tmp_path):
     for data in _mutations(to_json(config), 300):
         path.write_bytes(data)
         try:
-            run_folder.check(folder, config, {})
+            run_folder.require_same_run(folder, config, {})
         except ValueError as error:
             refused += 1
             assert str(path) in str(error) or "another config" in str(error), data

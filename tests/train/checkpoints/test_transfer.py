@@ -106,7 +106,7 @@ def test_classes_are_new_where_there_were_none(tmp_path, source):
 def test_report_names_what_is_not_loaded(source):
     folder, _ = source
     target = compilation.abstract_state(_built(num_classes=0), device_mesh.data_mesh())
-    report = transfer.check(target, folder)
+    report = transfer.check_networks(target, folder)
     lines = list(report.lines())
     counts = [len(report.loaded), len(report.skipped), len(report.initialized)]
     assert lines[0] == "{} arrays loaded, {} skipped, {} new".format(*counts)
@@ -122,7 +122,7 @@ def test_shapes_alone_tell_what_will_be_loaded(source):
     folder, _ = source
     built = _built(channel_max=4)
     _, report = transfer.load_networks(_random_state(built, seed=2), folder)
-    assert report == transfer.check(compilation.abstract_state(built, device_mesh.data_mesh()), folder)
+    assert report == transfer.check_networks(compilation.abstract_state(built, device_mesh.data_mesh()), folder)
     assert report.loaded and report.skipped and report.initialized
 
 
@@ -131,7 +131,7 @@ def test_a_run_of_which_nothing_fits_is_refused(tmp_path):
     folder = _saved(small_gans.init(other), other, tmp_path)
     target = compilation.abstract_state(_built(), device_mesh.data_mesh())
     with pytest.raises(ValueError, match=r"config.init_from: found .*checkpoints/0, allowed: a run in which at least"):
-        transfer.check(target, folder)
+        transfer.check_networks(target, folder)
 
 
 @pytest.mark.parametrize("name", ["missing", "empty", "garbage"])
@@ -140,7 +140,7 @@ def test_a_path_without_a_checkpoint_is_refused(tmp_path, name):
     (tmp_path / "garbage" / "3").mkdir(parents=True)
     target = compilation.abstract_state(_built(), device_mesh.data_mesh())
     with pytest.raises(ValueError, match=rf"config.init_from: .*{name}.*; allowed: "):
-        transfer.check(target, tmp_path / name)
+        transfer.check_networks(target, tmp_path / name)
 
 
 @pytest.fixture(scope="module")

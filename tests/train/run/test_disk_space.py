@@ -36,24 +36,24 @@ def test_a_disk_without_room_for_a_checkpoint_is_refused(state, monkeypatch, tmp
     with pytest.raises(
         ValueError, match="--workdir: found 9.31e-07 GiB free on the disk of .*, allowed: .* GiB or more"
     ):
-        disk_space.check(epath.Path(tmp_path / "new" / "run"), state, RULE)
+        disk_space.require_space(epath.Path(tmp_path / "new" / "run"), state, RULE)
     assert asked == [str(tmp_path)]
 
 
 def test_too_little_room_for_what_is_kept_is_a_warning_at_the_start(state, monkeypatch, tmp_path, capsys):
     size = disk_space.checkpoint_bytes(state)
     _with_free(monkeypatch, 4 * size)
-    disk_space.check(epath.Path(tmp_path), state, RULE)
+    disk_space.require_space(epath.Path(tmp_path), state, RULE)
     assert capsys.readouterr().out == ""
     _with_free(monkeypatch, 4 * size - 1)
-    disk_space.check(epath.Path(tmp_path), state, RULE)
+    disk_space.require_space(epath.Path(tmp_path), state, RULE)
     assert capsys.readouterr().out.startswith("warning: ")
     (tmp_path / "checkpoints").mkdir()
-    disk_space.check(epath.Path(tmp_path), state, RULE)
+    disk_space.require_space(epath.Path(tmp_path), state, RULE)
     assert capsys.readouterr().out == ""
 
 
 def test_remote_folders_are_not_looked_at(state, monkeypatch):
     asked = _with_free(monkeypatch, 0)
-    disk_space.check(epath.Path("gs://bucket/run"), state, RULE)
+    disk_space.require_space(epath.Path("gs://bucket/run"), state, RULE)
     assert asked == []

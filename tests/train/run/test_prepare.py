@@ -6,7 +6,7 @@ import pytest
 import tiny_runs
 
 from flaxgan.train.recipes.loader import load_recipe
-from flaxgan.train.run import prepare, run_folder
+from flaxgan.train.run import admission, prepare, run_folder
 
 
 def _config(variant: str = "rgb", *, data: dict | None = None, **fields):
@@ -25,7 +25,7 @@ def test_what_the_data_decide_becomes_part_of_the_run(tmp_path, folder):
     assert prepared.data["images"] == len(prepared.source) and prepared.data["shape"] == [8, 8, 3]
     assert not (tmp_path / "run").exists()
     assert prepared.setup.gan.image_shape == prepared.source.image_shape == (8, 8, 3)
-    assert prepared.mesh.size == jax.device_count() and prepared.measures == ()
+    assert prepared.mesh.size == jax.device_count() and admission.admit(prepared).measures == ()
 
 
 def test_labels_of_fakes_follow_those_of_the_data(tmp_path):
@@ -40,9 +40,8 @@ def test_labels_of_fakes_follow_those_of_the_data(tmp_path):
 def test_measures_see_the_reals_once(tmp_path, monkeypatch):
     seen = []
     maker = lambda images, labels, **settings: seen.append((images.shape, labels.shape, settings)) or "measure"
-    monkeypatch.setattr(prepare.snapshot_metrics, "class_quality", maker)
-    monkeypatch.setattr(prepare, "_measure_maker", {"class_quality": maker}.get)
-    prepared = prepare.prepare(_config("grey"), tmp_path)
+    monkeypatch.setattr(admission, "_metric_function", {"class_quality": maker}.get)
+    prepared = admission.admit(prepare.prepare(_config("grey"), tmp_path))
     assert prepared.measures == ("measure",)
     assert seen == [((1797, 8, 8, 1), (1797,), {"num_classes": 10, "seed": 0})]
 
@@ -94,7 +93,7 @@ def test_the_hint_of_the_recipe_is_shown_where_data_are_missing(tmp_path):
 def test_fields_that_do_not_fit_are_refused(tmp_path, folder, fields, message, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
     with pytest.raises(ValueError, match=message):
-        prepare.prepare(_config(data={"path": folder}, **fields), tmp_path / "run")
+        admission.admit(prepare.prepare(_config(data={"path": folder}, **fields), tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
@@ -104,5 +103,5 @@ def test_a_folder_of_another_run_is_left_alone(tmp_path, folder):
     (tmp_path / "checkpoints" / "5").mkdir(parents=True)
     before = (tmp_path / "config.json").read_text()
     with pytest.raises(ValueError, match="  seed: 0 there, 1 here"):
-        prepare.prepare(_config(data={"path": folder}, seed=1), tmp_path)
+        admission.admit(prepare.prepare(_config(data={"path": folder}, seed=1), tmp_path))
     assert (tmp_path / "config.json").read_text() == before

@@ -24,7 +24,7 @@ DATA = {"images": 20, "shape": [8, 8, 3], "classes": 2}
 def _open(path, config, data=DATA, *, saved=True) -> run_folder.RunFolder:
     """The folder of a run that goes on; by default one that has saved a checkpoint."""
     folder = run_folder.RunFolder(epath.Path(path))
-    run_folder.check(folder, config, data)
+    run_folder.require_same_run(folder, config, data)
     run_folder.make(folder, config, data)
     if saved:
         (folder.checkpoints / "5").mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def test_data_may_have_moved(tmp_path, config):
 
 
 def test_nothing_is_written_by_checking(tmp_path, config):
-    run_folder.check(run_folder.RunFolder(epath.Path(tmp_path / "new")), config, DATA)
+    run_folder.require_same_run(run_folder.RunFolder(epath.Path(tmp_path / "new")), config, DATA)
     assert not (tmp_path / "new").exists()
 
 

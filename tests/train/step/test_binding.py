@@ -35,7 +35,7 @@ def test_names_become_code(config):
 def test_labels_follow_the_data_or_are_balanced(config):
     share = lambda built: float(np.mean(built.labels(jax.random.key(0), (2000,))))
     assert abs(share(binding.build(config, SHAPE)) - 0.5) < 0.05
-    assert abs(share(binding.build(config, SHAPE, class_counts=np.array([1, 9]))) - 0.9) < 0.03
+    assert abs(share(binding.build(config, SHAPE, labels=np.repeat([0, 1], [1, 9]))) - 0.9) < 0.03
 
 
 def test_augmentation_is_that_of_the_preset(config):

@@ -51,7 +51,7 @@ def test_each_network_has_adam_corrected_for_its_own_interval():
     adam = OptimizerConfig(learning_rate=0.01, b1=0.5, b2=0.9, eps=1e-6)
     config = small_gans.config(g_regularizers=PATH_LENGTH, d_regularizers=R1, g_optimizer=adam, d_optimizer=adam)
     gradients = list(np.random.default_rng(0).normal(size=(5, 4)))
-    for optimizer, ratio in zip(optimizers.build(config, ()), (4 / 5, 16 / 17), strict=True):
+    for optimizer, ratio in zip(optimizers.build_optimizers(config, ()), (4 / 5, 16 / 17), strict=True):
         settings = {"rate": 0.01 * ratio, "b1": 0.5**ratio, "b2": 0.9**ratio, "eps": 1e-6}
         np.testing.assert_allclose(_moved(optimizer, gradients), _adam(gradients, **settings), rtol=1e-5)
 
@@ -70,7 +70,7 @@ def test_frozen_layers_stay_and_the_others_move_as_without_freezing():
     gradients = jax.tree.map(lambda x: 0.3 * x, params)
     moved = {}
     for name, optimizer in (
-        ("frozen", optimizers.build(config, ("first", "last")).d),
+        ("frozen", optimizers.build_optimizers(config, ("first", "last")).d),
         ("free", optimizers.adam(config.d_optimizer)),
     ):
         moved[name], _ = optimizer.update(gradients, optimizer.init(params), params)
@@ -82,12 +82,12 @@ def test_frozen_layers_stay_and_the_others_move_as_without_freezing():
 
 def test_more_frozen_layers_than_there_are_is_refused():
     with pytest.raises(ValueError, match=r"config.freeze_d_layers: found 3, allowed: 0 to 2"):
-        optimizers.build(small_gans.config(freeze_d_layers=3), ("first", "last"))
+        optimizers.build_optimizers(small_gans.config(freeze_d_layers=3), ("first", "last"))
 
 
 def test_unknown_optimizer_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match=r"d_optimizer.name: found 'lion', allowed: adam, rmsprop, sgd"):
-        optimizers.build(small_gans.config(d_optimizer=OptimizerConfig(name="lion")), ())
+        optimizers.build_optimizers(small_gans.config(d_optimizer=OptimizerConfig(name="lion")), ())
 
 
 def test_rmsprop_is_that_of_the_formula():
@@ -119,4 +119,4 @@ def test_updates_scale_with_ramp_up_and_decay():
 def test_a_decay_that_begins_after_the_end_is_refused():
     late = OptimizerConfig(decay="cosine", decay_start_kimg=30.0)
     with pytest.raises(ValueError, match="g_optimizer.decay_start_kimg: found 30.0, allowed: below total_kimg 20"):
-        optimizers.build(small_gans.config(g_optimizer=late, total_kimg=20.0), ())
+        optimizers.build_optimizers(small_gans.config(g_optimizer=late, total_kimg=20.0), ())
