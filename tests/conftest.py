@@ -26,8 +26,27 @@ LANES = {
     "parity": ("tests/parity",),
     "families": ("tests/families",),
     "multihost": ("tests/train/distributed/test_multihost.py",),
+    "slow": (
+        "tests/cli/test_generate.py",
+        "tests/cli/test_import_pkl.py",
+        "tests/configs/test_recipes.py",
+        "tests/docs/test_extending.py",
+        "tests/metrics/test_class",
+        "tests/test_host_program.py",
+        "tests/test_train.py",
+        "tests/train/checkpoints/test_integrity.py",
+        "tests/train/checkpoints/test_transfer.py",
+        "tests/train/distributed/test_device_mesh.py",
+        "tests/train/programs/test_compilation.py",
+        "tests/train/recipes/test_packaged.py",
+        "tests/train/run/test_failures.py",
+        "tests/train/run/test_launch.py",
+        "tests/train/test_kill.py",
+        "tests/train/test_odd_data.py",
+        "tests/train/test_trained.py",
+    ),
 }
-"""Markers of whole folders and files."""
+"""Markers of whole folders and files, by the beginning of their paths."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

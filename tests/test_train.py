@@ -170,7 +170,7 @@ MISTAKES = {
     ),
     "metric": (["--config.metrics=fid9"], ["config.metrics", "'fid9'", "class_quality"]),
     "network value": (["--config.network.g_architecture=old"], ["config.network", "g_architecture", "'old'", "skip"]),
-    "accelerator": (["--config.accelerator=tpu"], ["config.accelerator", "tpu", "this machine has only", "accelerator=any"]),
+    "accelerator": (["--config.accelerator=tpu"], ["config.accelerator", "tpu", "has only", "accelerator=any"]),
     "seed": (["--config.seed=4294967296"], ["config.seed: found 4294967296", "0 to 2**32 - 1"]),
     "length": (["--config.total_kimg=0"], ["config.total_kimg: found 0", "above 0"]),
     "frozen layers": (["--config.freeze_d_layers=99"], ["config.freeze_d_layers: found 99", "0 to "]),
