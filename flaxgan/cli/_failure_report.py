@@ -51,7 +51,7 @@ def report(setup: TrainingSetup, state: TrainState, batch: dict[str, np.ndarray]
     yield from _arrays("layers", watched.outputs)
     yield from _arrays("gradients", watched.gradients)
     operation = nan_trace.first_operation(setup, failure.phase, state, reals, inputs)
-    yield f"operation    {operation or 'none whose result is not finite'}"
+    yield f"operation    {operation or 'none with a non-finite result'}"
 
 
 def again(
@@ -68,7 +68,7 @@ def again(
 
 def _arrays(title: str, found: Mapping[str, nan_trace.Count]) -> Iterator[str]:
     """Yields the non-finite arrays, the first ones by name."""
-    yield f"{title:<12} {f'{len(found)} not finite' if found else 'finite'}"
+    yield f"{title:<12} {f'{len(found)} non-finite' if found else 'finite'}"
     for name, count in list(found.items())[:MAX_LINES]:
         yield f"  {name}: {count.bad:,} of {count.size:,}"
     if len(found) > MAX_LINES:

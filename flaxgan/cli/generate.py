@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--standing-batches",
         type=int,
-        help="batches over which batch normalization's statistics are taken anew (default: the run's, mostly 0)",
+        help="batches for new statistics of batch normalization (default: that of the run, mostly 0)",
     )
     parser.add_argument("--batch-size", type=int, default=16, help="images at a time (default: 16)")
 

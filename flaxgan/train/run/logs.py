@@ -74,7 +74,7 @@ def problem(scalars: Mapping[str, jax.Array | np.ndarray]) -> str:
     """Describes the non-finite values among the scalars of a phase."""
     found = {name: float(np.mean(value)) for name, value in scalars.items() if not np.all(np.isfinite(value))}
     if not found:
-        return "the state after it is not finite"
+        return "the state after it is non-finite"
     losses_first = sorted(found, key=lambda name: not name.endswith("loss"))
     return ", ".join(f"{name.replace('_', ' ')} is {found[name]}" for name in losses_first)
 

@@ -19,7 +19,7 @@ def rampup_factor(kimg: jax.Array | float, *, rampup_kimg: float) -> jax.Array:
     """Computes the Gaussian ramp-up of the learning rate, exp(-5 (1 - kimg / rampup_kimg)^2), and 1 after it.
 
     Args:
-      kimg: thousands of images seen (since the stage began, where the optimizer starts anew), any shape, at least 0.
+      kimg: thousands of images seen (since the stage began, where the optimizer restarts), any shape, at least 0.
       rampup_kimg: length of the ramp in kimg; 0 means none: the factor is 1.
 
     Raises:

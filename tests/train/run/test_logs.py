@@ -45,7 +45,7 @@ def test_a_value_that_is_not_finite_is_named_with_step_and_phase(value):
 
 
 def test_a_state_that_is_not_finite_is_found_where_the_values_are():
-    with pytest.raises(logs.NonFiniteError, match="step 3, phase g_main: the state after it is not finite"):
+    with pytest.raises(logs.NonFiniteError, match="step 3, phase g_main: the state after it is non-finite"):
         logs.tick_means([_done(3, "g_main", {"loss": jnp.ones(1)}, all_finite=False)])
 
 

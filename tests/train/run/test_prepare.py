@@ -6,7 +6,7 @@ import pytest
 import tiny_runs
 
 from flaxgan.train.recipes.loader import load_recipe
-from flaxgan.train.run import admission, prepare, run_folder
+from flaxgan.train.run import prepare
 
 
 def _config(variant: str = "rgb", *, data: dict | None = None, **fields):
@@ -25,7 +25,7 @@ def test_what_the_data_decide_becomes_part_of_the_run(tmp_path, folder):
     assert prepared.data["images"] == len(prepared.source) and prepared.data["shape"] == [8, 8, 3]
     assert not (tmp_path / "run").exists()
     assert prepared.setup.gan.image_shape == prepared.source.image_shape == (8, 8, 3)
-    assert prepared.mesh.size == jax.device_count() and admission.admit(prepared).measures == ()
+    assert prepared.mesh.size == jax.device_count()
 
 
 def test_labels_of_fakes_follow_those_of_the_data(tmp_path):
@@ -35,15 +35,6 @@ def test_labels_of_fakes_follow_those_of_the_data(tmp_path):
     prepared = prepare.prepare(_config(data={"path": str(folder)}), tmp_path / "run")
     labels = prepared.setup.labels(jax.random.key(0), (3000,))
     assert abs(float(np.mean(labels)) - 2 / 12) < 0.03
-
-
-def test_measures_see_the_reals_once(tmp_path, monkeypatch):
-    seen = []
-    maker = lambda images, labels, **settings: seen.append((images.shape, labels.shape, settings)) or "measure"
-    monkeypatch.setattr(admission, "_metric_function", {"class_quality": maker}.get)
-    prepared = admission.admit(prepare.prepare(_config("grey"), tmp_path))
-    assert prepared.measures == ("measure",)
-    assert seen == [((1797, 8, 8, 1), (1797,), {"num_classes": 10, "seed": 0})]
 
 
 @pytest.mark.parametrize(
@@ -82,10 +73,6 @@ def test_the_hint_of_the_recipe_is_shown_where_data_are_missing(tmp_path):
     "fields, message",
     [
         ({"accelerator": "tpu"}, "config.accelerator: found 'tpu', allowed: 'any', because this machine has only"),
-        (
-            {"metrics": ("fid9",)},
-            "config.metrics: flaxgan.train.evaluation.snapshot_metrics has no function 'fid9'; allowed: class_qual",
-        ),
         ({"batch_size": 6}, "config.batch_size: found 6"),
         ({"loss": "hinged"}, "config.loss: "),
     ],
@@ -93,15 +80,5 @@ def test_the_hint_of_the_recipe_is_shown_where_data_are_missing(tmp_path):
 def test_fields_that_do_not_fit_are_refused(tmp_path, folder, fields, message, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
     with pytest.raises(ValueError, match=message):
-        admission.admit(prepare.prepare(_config(data={"path": folder}, **fields), tmp_path / "run"))
+        prepare.prepare(_config(data={"path": folder}, **fields), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_a_folder_of_another_run_is_left_alone(tmp_path, folder):
-    prepared = prepare.prepare(_config(data={"path": folder}), tmp_path)
-    run_folder.make(prepared.folder, prepared.config, prepared.data)
-    (tmp_path / "checkpoints" / "5").mkdir(parents=True)
-    before = (tmp_path / "config.json").read_text()
-    with pytest.raises(ValueError, match="  seed: 0 there, 1 here"):
-        admission.admit(prepare.prepare(_config(data={"path": folder}, seed=1), tmp_path))
-    assert (tmp_path / "config.json").read_text() == before
