@@ -98,8 +98,8 @@ def test_json_round_trip(config):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"batchsize": 8}, r"config: unknown field 'batchsize', allowed: network, data, seed, batch_size"),
-        ({"data": {"sauce": "zip"}}, r"config.data: unknown field 'sauce', allowed: source, path"),
+        ({"batchsize": 8}, r"config: found unknown field 'batchsize', allowed: network, data, seed, batch_size"),
+        ({"data": {"sauce": "zip"}}, r"config.data: found unknown field 'sauce', allowed: source, path"),
         ({"data": 3}, r"config.data: found 3, allowed: an object with the fields of DataConfig"),
         ({"batch_size": "many"}, r"config.batch_size: found 'many', allowed: int"),
         ({"augment": {"policy": "on"}}, r"config.augment.policy: found 'on', allowed: \['off'"),

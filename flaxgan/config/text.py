@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from flaxgan.config.run import Config
-from flaxgan.errors import FieldError
+from flaxgan.errors import FieldError, Words
 
 
 def to_json(config: Config) -> str:
@@ -41,7 +41,7 @@ def _build(cls: type, values: Any, where: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(cls)}
     unknown = [name for name in values if name not in fields]
     if unknown:
-        raise ValueError(f"{where}: unknown field {unknown[0]!r}, allowed: {', '.join(fields)}")
+        raise FieldError(where, Words(f"unknown field {unknown[0]!r}"), ", ".join(fields))
     missing = [name for name, field in fields.items() if name not in values and _has_no_default(field)]
     if missing:
         raise ValueError(f"{where}: missing field {missing[0]!r}")

@@ -89,7 +89,7 @@ def test_a_malformed_header_is_refused_by_file_name(tmp_path, old, new, message)
             WITH_VARIANTS.replace("'tiny', 'very-small'", "few"),
             "get_config.*: found .*, allowed: an error that lists the variants",
         ),
-        (PLAIN.replace('"z_dim"', '"zdim"'), "config.network: unknown field 'zdim'"),
+        (PLAIN.replace('"z_dim"', '"zdim"'), "config.network: found unknown field 'zdim'"),
         ("", "without get_config"),
     ],
 )

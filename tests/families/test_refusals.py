@@ -111,5 +111,5 @@ def test_a_batch_that_the_devices_do_not_divide(family, monkeypatch):
 @pytest.mark.parametrize("family", contracts.FAMILIES)
 def test_an_argument_that_a_family_does_not_have(family):
     config = contracts.family_config(family)
-    with pytest.raises(ValueError, match="config.network: unknown field 'wavelets', allowed: "):
+    with pytest.raises(ValueError, match="config.network: found unknown field 'wavelets', allowed: "):
         binding.complete(dataclasses.replace(config, network={**config.network, "wavelets": 3}))

@@ -70,7 +70,6 @@ def _check_start(run: PreparedRun) -> None:
 
 
 def _metric_function(name: str) -> Callable[..., snapshot_metrics.Measure]:
-    try:
-        return lookup.function(snapshot_metrics, name)
-    except ValueError as error:
-        raise ValueError(f"config.metrics: {error}") from None
+    if name not in lookup.function_names(snapshot_metrics):
+        raise FieldError("config.metrics", name, ", ".join(lookup.function_names(snapshot_metrics)))
+    return lookup.function(snapshot_metrics, name)

@@ -12,7 +12,7 @@ import numpy as np
 from flaxgan import augment, lookup, networks
 from flaxgan.augment import input_noise
 from flaxgan.config import Config, InputNoiseConfig
-from flaxgan.errors import FieldError
+from flaxgan.errors import FieldError, Words
 from flaxgan.losses import adversarial, regularizers
 from flaxgan.losses.stateful import initial_state
 from flaxgan.train.step import optimizers, regularizer_inputs
@@ -73,7 +73,7 @@ def build_gan(config: Config, image_shape: tuple[int, int, int]) -> Gan:
     Raises:
       FieldError: naming the field, the value found and the values allowed.
     """
-    family = _named("network.name", networks, config.network["name"], look=lookup.module)
+    family = _family(config.network["name"])
     options = {name: value for name, value in config.network.items() if name != "name"}
     _check_names("network", options, _options(family.build))
     try:
@@ -139,7 +139,7 @@ def complete(config: Config) -> Config:
     Raises:
       FieldError: on a name without code, and on arguments that the code does not take.
     """
-    family = _named("network.name", networks, config.network["name"], look=lookup.module)
+    family = _family(config.network["name"])
     _check_names("network", {key: 0 for key in config.network if key != "name"}, _options(family.build))
     return dataclasses.replace(
         config,
@@ -257,14 +257,19 @@ def _defaults(function: Callable) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
-def _named(field: str, owner: ModuleType, name: str, *, look: Callable = lookup.function) -> Any:
-    try:
-        return look(owner, name)
-    except ValueError as error:
-        raise ValueError(f"config.{field}: {error}") from None
+def _family(name: str) -> ModuleType:
+    if name not in lookup.module_names(networks):
+        raise FieldError("config.network.name", name, ", ".join(lookup.module_names(networks)))
+    return lookup.module(networks, name)
+
+
+def _named(field: str, owner: ModuleType, name: str) -> Callable:
+    if name not in lookup.function_names(owner):
+        raise FieldError(f"config.{field}", name, ", ".join(lookup.function_names(owner)))
+    return lookup.function(owner, name)
 
 
 def _check_names(field: str, given: dict[str, Any], allowed: set[str]) -> None:
     unknown = [name for name in given if name not in allowed]
     if unknown:
-        raise ValueError(f"config.{field}: unknown field {unknown[0]!r}, allowed: {', '.join(sorted(allowed))}")
+        raise FieldError(f"config.{field}", Words(f"unknown field {unknown[0]!r}"), ", ".join(sorted(allowed)))
