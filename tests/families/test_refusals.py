@@ -40,7 +40,7 @@ def _refused(config: Config, *words: str) -> None:
 
 @pytest.mark.parametrize("family", _families_with("projection"))
 def test_projection_without_labels(family):
-    _refused(_without_labels(family, projection=True), "config.network: projection: found True, allowed: ")
+    _refused(_without_labels(family, projection=True), "config.network.projection: found True, allowed: ")
 
 
 @pytest.mark.parametrize("family", _families_with("g_norm"))
@@ -50,7 +50,7 @@ def test_normalization_by_class_without_labels(family):
     try:
         gan = binding.build(config, contracts.image_shape(config)).gan
     except ValueError as error:
-        assert "config.network: g_norm: found 'conditional', allowed: " in str(error)
+        assert "config.network.g_norm: found 'conditional', allowed: " in str(error)
         return
     z = jax.ShapeDtypeStruct((2, gan.z_dim), "float32")
     images, _ = jax.eval_shape(gan.generator.init_with_output, jax.random.key(0), z)
@@ -59,7 +59,7 @@ def test_normalization_by_class_without_labels(family):
 
 @pytest.mark.parametrize("family", _families_with("g_norm"))
 def test_unknown_normalization(family):
-    _refused(_without_labels(family, g_norm="weight"), "config.network: g_norm: found 'weight', allowed: ")
+    _refused(_without_labels(family, g_norm="weight"), "config.network.g_norm: found 'weight', allowed: ")
 
 
 @pytest.mark.parametrize("family", contracts.FAMILIES)

@@ -40,7 +40,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "field, name, value, message",
     [
-        ("network", "z_dim", "8", "config.network: z_dim: found '8', allowed: an integer"),
+        ("network", "z_dim", "8", "config.network.z_dim: found '8', allowed: an integer"),
         ("data", "resolution", None, "config.data.resolution: found None, allowed"),
     ],
 )

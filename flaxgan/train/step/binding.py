@@ -78,6 +78,10 @@ def build_gan(config: Config, image_shape: tuple[int, int, int]) -> Gan:
     _check_names("network", options, _options(family.build))
     try:
         return family.build(image_shape=tuple(image_shape), num_classes=config.data.num_classes, **options)
+    except FieldError as error:
+        if error.field not in options:
+            raise ValueError(f"config.network: {error}") from error
+        raise FieldError(f"config.network.{error.field}", error.found, error.allowed) from error
     except ValueError as error:
         raise ValueError(f"config.network: {error}") from error
 
@@ -224,8 +228,8 @@ def _label_sampler(config: Config, labels: np.ndarray | None) -> LabelSampler:
 def _preset(name: str) -> augment.AugmentSpec:
     try:
         return augment.preset(name)
-    except ValueError as error:
-        raise ValueError(f"config.augment.preset: {error}") from error
+    except FieldError as error:
+        raise FieldError("config.augment.preset", error.found, error.allowed) from error
 
 
 def _check_count(field: str, value: Any, *, optional: bool) -> None:

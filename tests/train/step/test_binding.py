@@ -52,8 +52,8 @@ def test_augmentation_is_that_of_the_preset(config):
             {"network": {"name": "stylegan2", "zdim": 3}},
             r"config.network: found unknown field 'zdim', allowed: .*z_d",
         ),
-        ({"network": {"name": "stylegan2", "z_dim": 0}}, r"config.network: z_dim: found 0, allowed: "),
-        ({"network": {"name": "stylegan2", "dtype": "float8"}}, r"config.network: dtype: found 'float8', allowed: "),
+        ({"network": {"name": "stylegan2", "z_dim": 0}}, r"config.network.z_dim: found 0, allowed: "),
+        ({"network": {"name": "stylegan2", "dtype": "float8"}}, r"config.network.dtype: found 'float8', allowed: "),
         (
             {"augment": AugmentConfig(policy="ada", preset="bg_")},
             r"config.augment.preset: .*found 'bg_', allowed: .*bgc",
