@@ -1,4 +1,4 @@
-"""The text of benchmarks/FAMILIES.md: a pure function of the results of runs, but for the date and the machine."""
+"""Text of benchmarks/FAMILIES.md, a pure function of the results except for the date and the machine."""
 
 import datetime
 import importlib.metadata
@@ -16,50 +16,50 @@ MEASURES = ("agreement", "confidence", "class_balance", "frechet", "recall", "pr
 TITLES = ("agreement", "confidence", "class balance", "Frechet distance", "recall", "precision", "sec/kimg")
 
 WEAK_BELOW = {"agreement": 0.9, "confidence": 0.85, "class_balance": 0.9, "recall": 0.3, "precision": 0.5}
-"""A recipe with a lower mean is named under "What did not work"."""
+"""A recipe with a lower mean is listed under "Failures and weak results"."""
 
 INTRODUCTION = """\
-# What each family learns
+# Comparison of the families
 
-Every tiny recipe, and the quick start, trained for the same {kimg:g} kimg on the same real images (the 1,797
-handwritten digits of scikit-learn, grey, 16x16) by the same trainer, {seeds} seeds each. Tables and grids are made by
-one command:
+Every tiny recipe and the quick start were trained for the same {kimg:g} kimg on the same real images (the 1,797
+handwritten digits of scikit-learn, grey, 16x16) by the same trainer, with {seeds} seeds each. One command makes the
+tables and the grids:
 
 ```sh
 .venv/bin/python -m benchmarks.families --seeds {seeds} --kimg {kimg:g}
 ```
 
-1,797 images of the generator's moving average are measured in each run, all in the same way, with one classifier
-trained on the real digits:
+For each run, 1,797 images of the generator's moving average are measured in the same way, with one classifier trained
+on the real digits:
 
-* **agreement**: share of the images that the classifier takes for the class asked for; of conditional recipes only.
+* **agreement**: share of images that the classifier assigns to the requested class; for conditional recipes only.
 * **confidence**: mean probability of the classifier's most likely class. Blurred or broken digits lower it.
-* **class balance**: entropy of the predicted classes, as a share of that of equal frequencies. Missing digits lower it.
+* **class balance**: entropy of the predicted classes relative to a uniform distribution. Missing digits lower it.
 * **Frechet distance**, **recall**, **precision** (k-nearest-neighbour, k = 5) in the classifier's features. A generator
   that repeats itself has a low recall.
-* **sec/kimg**: of training alone, without compilation, on one core.
+* **sec/kimg**: training time without compilation, on one core.
 
-What a recipe plans by thousands of images (fades, decay of the learning rate) is shortened in proportion to the run.
-Each value is the mean over the seeds, and behind it the least and the greatest. These are tiny networks trained for a
-minute: the table shows that a family trains, not which of the families is better.
+Schedules in thousands of images (fades, learning rate decay) are shortened in proportion to the length of the run.
+Each value is the mean over the seeds, followed by the minimum and the maximum. These are tiny networks trained for a
+minute: the table shows that a family trains, not which family is better.
 """
 
 REFERENCE = """\
-For comparison, of the real digits themselves: held-out accuracy of the classifier {classifier_accuracy:.3f},
-confidence {confidence_reals:.3f}; two halves of the real set are {frechet_real_halves:.1f} apart and cover each other
-with recall {recall_real_halves:.3f}.
+For comparison, the real digits themselves: the classifier has held-out accuracy {classifier_accuracy:.3f} and
+confidence {confidence_reals:.3f}; two halves of the real set have a distance of {frechet_real_halves:.1f} and cover
+each other with recall {recall_real_halves:.3f}.
 """
 
 
 def render(entries: Sequence[Any], found: dict[str, list[Result]], *, kimg: float, seeds: int, notes: str = "") -> str:
-    """The whole text.
+    """Returns the whole text.
 
     Args:
-      entries: lines of the table, `families.Entry`.
-      found: results of the runs so far, by the name of the entry.
+      entries: the rows of the table, `families.Entry`.
+      found: results of the runs so far, by entry name.
       kimg: length of the runs.
-      seeds: runs of each entry.
-      notes: what a person has to say about the grids, in Markdown.
+      seeds: number of runs of each entry.
+      notes: hand-written remarks on the grids, in Markdown.
     """
     parts = [INTRODUCTION.format(kimg=kimg, seeds=seeds)]
     measured = [result for results in found.values() for result in results if "failed" not in result]
@@ -88,14 +88,14 @@ def _main_table(entries: Sequence[Any], found: dict[str, list[Result]]) -> Itera
 
 
 def _pairs(entries: Sequence[Any], found: dict[str, list[Result]]) -> Iterator[str]:
-    """Self-modulation next to another normalization, of the recipes that have tiny variants with both."""
+    """Compares self-modulation with another normalization, for recipes that have tiny variants with both."""
     stems = [entry.stem for entry in entries]
     pairs = sorted((e for e in entries if stems.count(e.stem) > 1), key=lambda e: (e.stem, e.norm != "self_modulated"))
     if not pairs:
         return
-    yield "## Self-modulation against its plain counterpart"
+    yield "## Self-modulation compared with plain normalization"
     yield ""
-    yield "Variants of one recipe: another normalization in the generator, and everything else as the recipe says."
+    yield "Variants of one recipe with different normalizations in the generator; all other settings are the recipe's."
     yield ""
     chosen = [pair for pair in zip(MEASURES, TITLES) if pair[0] not in ("precision", "sec_per_kimg")]
     yield _row("recipe", "normalization of G", "parameters of G", *(title for _, title in chosen))
@@ -111,15 +111,15 @@ def _pairs(entries: Sequence[Any], found: dict[str, list[Result]]) -> Iterator[s
         yield _row(entry.stem, entry.norm.replace("_", "-"), count, *cells)
     for stem in sorted(differing):
         yield ""
-        yield f"Of {stem} the two forms differ in more than that, as its header says: their discriminators, too."
+        yield f"The two variants of {stem} also differ in their discriminators, as the header of the recipe says."
 
 
 def _failures(entries: Sequence[Any], found: dict[str, list[Result]], seeds: int) -> Iterator[str]:
-    yield "## What did not work"
+    yield "## Failures and weak results"
     yield ""
     lines = [line for entry in entries for line in _failures_of(entry.name, found[entry.name], seeds)]
     bounds = ", ".join(f"{measure.replace('_', ' ')} {bound}" for measure, bound in WEAK_BELOW.items())
-    yield "Named here is whatever ended early, is not finished, or has a mean below one of these:"
+    yield "This list has every run that failed or is missing, and every recipe with a mean below one of these bounds:"
     yield f"{bounds}."
     yield ""
     yield from lines or ["Nothing."]
@@ -127,7 +127,7 @@ def _failures(entries: Sequence[Any], found: dict[str, list[Result]], seeds: int
 
 def _failures_of(name: str, results: list[Result], seeds: int) -> Iterator[str]:
     if len(results) < seeds:
-        yield f"* {name}: {len(results)} of {seeds} runs are there."
+        yield f"* {name}: {len(results)} of {seeds} runs are finished."
     for result in results:
         if "failed" in result:
             yield f"* {name}, seed {result['seed']}: {result['failed']}"
@@ -141,7 +141,7 @@ def _failures_of(name: str, results: list[Result], seeds: int) -> Iterator[str]:
 def _grids(entries: Sequence[Any], found: dict[str, list[Result]]) -> Iterator[str]:
     yield "## Samples"
     yield ""
-    yield "Of seed 0, not selected; one column for each class where the recipe has classes."
+    yield "Images of seed 0, without selection, with one column for each class if the recipe has classes."
     for entry in entries:
         if _measured(found[entry.name]):
             yield ""
@@ -151,16 +151,16 @@ def _grids(entries: Sequence[Any], found: dict[str, list[Result]]) -> Iterator[s
 
 
 def _provenance() -> Iterator[str]:
-    yield "## Made with"
+    yield "## Environment"
     yield ""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    yield f"* {_processor()}, one core a run, two runs at a time, on a machine that other jobs used too"
+    yield f"* {_processor()}, one core for each run, two runs at a time, on a machine shared with other jobs"
     yield f"* Python {platform.python_version()}, {versions}"
     yield f"* {datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
 
 
 def _processor() -> str:
-    """The processor's name and the number of cores."""
+    """Returns the processor's name and the number of cores."""
     info = pathlib.Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -177,7 +177,7 @@ def _facts(result: Result) -> tuple[str, ...]:
 
 
 def _cell(results: list[Result], measure: str) -> str:
-    """Mean (least to greatest)."""
+    """Formats the mean, followed by the minimum and the maximum."""
     values = [result[measure] for result in results if measure in result]
     if not values:
         return "-"

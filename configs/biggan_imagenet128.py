@@ -3,17 +3,17 @@
 Paper:      Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", sections 3 and 4,
             appendices B and C.
 Command:    python train.py --config configs/biggan_imagenet128.py --config.data.path=imagenet128.zip
-Data:       the 1,281,167 training images of ILSVRC 2012, cropped to the middle and resized to 128x128, as a ZIP with
+Data:       the 1,281,167 training images of ILSVRC 2012, center-cropped and resized to 128x128, as a ZIP with
             dataset.json or (data.source=folder) one folder per class.
-Hardware:   a TPU pod slice of 128 cores, or as many GPUs; fewer with config.accumulation_rounds.
+Hardware:   a TPU pod slice of 128 cores, or 128 GPUs; fewer with config.accumulation_rounds.
 Published:  FID 8.7, Inception score 98.8 without truncation (Brock et al. 2019, table 2).
 Reproduced: not reproduced by this project.
 
 Variants: `tiny`, small networks on 16x16 digits, minutes on 2 CPU cores.
 
-Two D steps for a G step, for 165,000 of these. Images are made by an average of G; as the running statistics of batch
-normalization belong to no average, standing statistics over 100 batches are taken for it. For the truncation trick see
-`flaxgan generate --truncation`; for BigGAN-deep, network.deep.
+D takes two steps for each of the 165,000 steps of G. Images are sampled from a moving average of G. The running
+statistics of batch normalization do not match that average, so standing statistics over 100 batches replace them. For
+the truncation trick see `flaxgan generate --truncation`; for BigGAN-deep, network.deep.
 """
 
 import dataclasses

@@ -3,16 +3,16 @@
 Paper:      Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
             Networks", sections 3 and 4; the networks are those of PyTorch's DCGAN example.
 Command:    python train.py --config configs/dcgan_celeba64.py --config.data.path=celeba64.zip
-Data:       CelebA, 202,599 aligned faces, cropped to the middle and resized to 64x64, as a ZIP of images or
+Data:       CelebA, 202,599 aligned faces, center-cropped and resized to 64x64, as a ZIP of images or
             (data.source=folder) a folder of them.
 Hardware:   1 GPU or TPU core.
-Published:  no score is quoted here: the paper has none, and trained on other faces.
+Published:  no score is quoted here: the paper reports none, and it used other faces.
 Reproduced: not reproduced by this project.
 
 Variants: `tiny`, small networks on 16x16 digits, minutes on 2 CPU cores.
 
-Batch 128, Adam 0.0002 (0.5, 0.999) and weights from N(0, 0.02) are the paper's; 25 passes over the images are those of
-PyTorch's example.
+Batch 128, Adam 0.0002 (0.5, 0.999) and weights from N(0, 0.02) are the paper's; the 25 epochs are those of PyTorch's
+example.
 """
 
 import dataclasses
@@ -54,8 +54,9 @@ def get_config(variant: str = "") -> Config:
 def _tiny(config: Config) -> Config:
     """About 0.1 M parameters in the generator, 96 kimg of unlabelled digits.
 
-    With biases: without them each layer is positively homogeneous, so that a discriminator that is normalized by the
-    statistics of a batch of fakes cannot see their contrast. Digits without biases stayed grey on grey.
+    The networks have biases. Without biases each layer is positively homogeneous, so that a discriminator that is
+    normalized by the statistics of a batch of fakes cannot see their contrast. Digits without biases stayed grey on
+    grey.
     """
     adam = dataclasses.replace(config.d_optimizer, learning_rate=0.0005)
     return dataclasses.replace(

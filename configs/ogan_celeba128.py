@@ -5,17 +5,17 @@ Paper:      Su 2019, "O-GAN: Extremely Concise Approach for Auto-Encoding Genera
 Command:    python train.py --config configs/ogan_celeba128.py --config.data.path=celebahq128.zip
 Data:       CelebA-HQ, 30,000 images, resized to 128x128, as a ZIP of images or (data.source=folder) a folder of them.
 Hardware:   1 GPU or TPU core.
-Published:  no score is quoted here: the official code has none for 128x128.
+Published:  no score is quoted here: the official code reports none for 128x128.
 Reproduced: not reproduced by this project.
 
-Variants: `selfmod`, the official code's form with a self-modulated generator and kernels of 4x4, which converged faster
-and reconstructed better according to its author; `tiny` and `tiny_selfmod`, small networks of both forms on 16x16
-digits, minutes on 2 CPU cores.
+Variants: `selfmod`, the official code's variant with a self-modulated generator and kernels of 4x4, which converges
+faster and reconstructs better according to its author; `tiny` and `tiny_selfmod`, small networks of both variants on
+16x16 digits, minutes on 2 CPU cores.
 
-Both networks move in one step from one set of draws, as in the official code, which trains one joint loss: the mean of
-E(real) - E(fake) and the quadratic potential for the encoder, the mean of E(fake) for the generator, and half the
-negative correlation of z and E(G(z)) for both. The official code runs until it is stopped; 100,000 steps are this
-project's choice. Reconstruct images with `flaxgan reconstruct RUN IMAGES --out FILE.png`.
+One step updates both networks from the same random inputs, as in the official code. That code trains one joint loss:
+the mean of E(real) - E(fake) and the quadratic potential for the encoder, the mean of E(fake) for the generator, and
+half the negative correlation of z and E(G(z)) for both. The official code runs until it is stopped; 100,000 steps are
+this project's choice. Reconstruct images with `flaxgan reconstruct RUN IMAGES --out FILE.png`.
 """
 
 import dataclasses
@@ -76,7 +76,7 @@ def _tiny(config: Config) -> Config:
 
 
 def _self_modulated(config: Config) -> Config:
-    """Kernels of 4x4, and hidden layers as wide as the latent for every gain and every offset."""
+    """Uses kernels of 4x4, and hidden layers as wide as the latent for every gain and every offset."""
     hidden = config.network.get("z_dim", 128)
     extra = {"kernel_size": 4, "g_norm": "self_modulated", "hidden": hidden, "shared_hidden": False}
     return dataclasses.replace(config, network={**config.network, **extra})

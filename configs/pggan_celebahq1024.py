@@ -8,7 +8,7 @@ Hardware:   8 GPUs with 16 GB or a TPU pod slice; the paper used 8 V100 for 4 da
 Published:  FID 7.79 (Karras et al. 2019, table 1, configuration A).
 Reproduced: not reproduced by this project.
 
-Variants: `paper`, the settings of the paper's appendix: batch 16, less at high resolutions, learning rate 0.001
+Variants: `paper`, the settings of the paper's appendix: batch 16, smaller at high resolutions, learning rate 0.001
 throughout, stages of 800 + 800 kimg; `tiny`, small networks that grow from 4x4 to 16x16 digits, minutes on 2 CPU cores.
 """
 
@@ -63,7 +63,7 @@ def _as_it_is(config: Config) -> Config:
 
 
 def _paper(config: Config) -> Config:
-    """The minibatch standard deviation looks at the whole batch, which has 3 images in the end."""
+    """Computes the minibatch standard deviation over the whole batch, which has 3 images in the last stage."""
     growth = GrowthConfig(start_px=4, fade_kimg=800, stabilize_kimg=800, batch_sizes=(16, 16, 16, 16, 16, 16, 14, 6, 3))
     network = {**config.network, "mbstd_averaging": "all", "pool_after_activation": True}
     return dataclasses.replace(config, network=network, batch_size=16, total_kimg=19000, growth=growth)

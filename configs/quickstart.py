@@ -2,17 +2,17 @@
 
 Paper:      Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN": the networks and the losses.
 Command:    python train.py --config configs/quickstart.py     (or `make quickstart`)
-Data:       none to get: they ship inside scikit-learn.
+Data:       no download: the digits ship inside scikit-learn.
 Hardware:   2 CPU cores, a few minutes.
-Published:  none; the figures this recipe reaches are in the README.
+Published:  none; docs/get-started/quickstart.md has the figures of this recipe.
 Reproduced: nothing to reproduce.
 
-What keeps variety inside the classes. With about 0.13 M parameters in each network and 1,797 images, StyleGAN2's own
-settings learn ten good digits and then repeat them: at 32 to 64 kimg agreement was .99, recall .13 to .15, for R1 gamma
-.005, .1 and 1 alike (one run each, without path length regularization). Two things changed that: the minibatch standard
-deviation compares images of one class (mbstd_by_class), so that the discriminator sees a class that repeats itself, and
-learning rate .006 instead of .0025, because 3,000 steps are few. Noise inputs are off, so that all variety comes from
-z. Path length regularization is off, as in the official CIFAR-10 recipe.
+Two settings keep variety within the classes. With about 0.13 M parameters in each network and 1,797 images,
+StyleGAN2's own settings learn ten good digits and then repeat them: at 32 to 64 kimg agreement was .99 and recall .13
+to .15, for R1 gamma .005, .1 and 1 alike (one run each, without path length regularization). First, the minibatch
+standard deviation compares images of one class (mbstd_by_class), so that the discriminator sees a class that repeats
+itself. Second, the learning rate is .006 instead of .0025, because 3,000 steps are few. Noise inputs are off, so that
+all variety comes from z. Path length regularization is off, as in the official CIFAR-10 recipe.
 """
 
 from flaxgan.config import Config, DataConfig, EmaConfig, OptimizerConfig

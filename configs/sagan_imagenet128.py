@@ -2,7 +2,7 @@
 
 Paper:      Zhang et al. 2019, "Self-Attention Generative Adversarial Networks", section 4.
 Command:    python train.py --config configs/sagan_imagenet128.py --config.data.path=imagenet128.zip
-Data:       the 1,281,167 training images of ILSVRC 2012, cropped to the middle and resized to 128x128, as a ZIP with
+Data:       the 1,281,167 training images of ILSVRC 2012, center-cropped and resized to 128x128, as a ZIP with
             dataset.json or (data.source=folder) one folder per class.
 Hardware:   4 GPUs or a TPU host.
 Published:  FID 18.65, Inception score 52.52 (Zhang et al. 2019, table 2).
@@ -10,8 +10,8 @@ Reproduced: not reproduced by this project.
 
 Variants: `tiny`, small networks on 16x16 digits, minutes on 2 CPU cores.
 
-Two time scales, and one D step for a G step, for 1,000,000 of them. Attention at 32x32 in both networks is that of the
-authors' code.
+The two networks have different learning rates (TTUR), and D takes one step for each of the 1,000,000 steps of G.
+Attention at 32x32 in both networks follows the authors' code.
 """
 
 import dataclasses

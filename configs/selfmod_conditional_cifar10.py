@@ -1,16 +1,16 @@
 """Conditional SELF-MOD on the ResNet generator, with a projection discriminator, on CIFAR-10 at 32x32.
 
 Paper:      Chen et al. 2019, "On Self Modulation for Generative Adversarial Networks", section 2: normalization depends
-            on z' = z + E(c) + E'(c) * z. Its conditional models are of ImageNet; the settings here are those of
-            `selfmod_sngan_cifar10` with the hinge loss, which goes with projection.
+            on z' = z + E(c) + E'(c) * z. Its conditional models are trained on ImageNet; the settings here are those
+            of `selfmod_sngan_cifar10` with the hinge loss, the usual one for projection.
 Command:    python train.py --config configs/selfmod_conditional_cifar10.py --config.data.path=cifar10.zip
 Data:       the 50,000 training images, as a ZIP with dataset.json or (data.source=folder) one folder per class.
 Hardware:   1 GPU or TPU core.
-Published:  no score is quoted here: the paper has none of conditional CIFAR-10.
+Published:  no score is quoted here: the paper reports none for conditional CIFAR-10.
 Reproduced: not reproduced by this project.
 
-Variants: `plain`, the same with conditional batch normalization instead, which the paper compares with; `tiny` and
-`tiny_plain`, small networks of both on 16x16 digits, minutes on 2 CPU cores.
+Variants: `plain`, the same with conditional batch normalization, the paper's baseline; `tiny` and `tiny_plain`, small
+networks of both on 16x16 digits, minutes on 2 CPU cores.
 """
 
 import dataclasses
@@ -86,7 +86,7 @@ def _tiny(config: Config) -> Config:
 
 
 def _plain(config: Config) -> Config:
-    """The family `resnet` in the form that `selfmod` builds on; with classes it is conditional."""
+    """Sets the family `resnet` in the variant that `selfmod` is based on; it is conditional with classes."""
     network = {
         **config.network,
         "name": "resnet",

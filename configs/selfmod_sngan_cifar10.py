@@ -5,10 +5,10 @@ Paper:      Chen et al. 2019, "On Self Modulation for Generative Adversarial Net
 Command:    python train.py --config configs/selfmod_sngan_cifar10.py --config.data.path=cifar10.zip
 Data:       the 50,000 training images, as a ZIP of images or (data.source=folder) a folder of them.
 Hardware:   1 GPU or TPU core.
-Published:  no score is quoted here: the paper's are the best of many settings.
+Published:  no score is quoted here: the paper reports the best of many settings.
 Reproduced: not reproduced by this project.
 
-Variants: `plain`, the same with batch normalization instead, which the paper compares with; `tiny` and `tiny_plain`,
+Variants: `plain`, the same with batch normalization, the baseline of the paper; `tiny` and `tiny_plain`,
 small networks of both on 16x16 digits, minutes on 2 CPU cores.
 """
 
@@ -82,7 +82,7 @@ def _tiny(config: Config) -> Config:
 
 
 def _plain(config: Config) -> Config:
-    """The family `resnet` in the form that `selfmod` builds on."""
+    """Sets the family `resnet` in the variant that `selfmod` is based on."""
     network = {
         **config.network,
         "name": "resnet",

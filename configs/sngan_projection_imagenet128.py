@@ -2,7 +2,7 @@
 
 Paper:      Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 6.1, appendix A.
 Command:    python train.py --config configs/sngan_projection_imagenet128.py --config.data.path=imagenet128.zip
-Data:       the 1,281,167 training images of ILSVRC 2012, cropped to the middle and resized to 128x128, as a ZIP with
+Data:       the 1,281,167 training images of ILSVRC 2012, center-cropped and resized to 128x128, as a ZIP with
             dataset.json or (data.source=folder) one folder per class.
 Hardware:   4 GPUs or a TPU host.
 Published:  FID 27.62 (Zhang et al. 2019 (SAGAN), table 2, for the authors' longer trained model).

@@ -1,9 +1,9 @@
-"""StyleGAN2-ADA with fields derived from the resolution and the number of devices, for any set of images.
+"""StyleGAN2-ADA for any dataset, with settings derived from the resolution and the number of devices.
 
 Paper:      Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data"; the "auto" configuration
             of the official code.
 Command:    python train.py --config configs/stylegan2_auto.py --config.data.path=FOLDER --config.data.resolution=256
-Data:       a folder of images of that size (or data.source=zip, a ZIP of them); 64x96 is a size too.
+Data:       a folder of images of that size (or data.source=zip, a ZIP of them); sizes such as 64x96 work too.
 Hardware:   any number of devices; the derived fields change with it.
 Published:  none: a starting point, not a setting of the paper.
 Reproduced: nothing to reproduce.

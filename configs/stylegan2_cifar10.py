@@ -20,7 +20,7 @@ or put them into one ZIP file with a dataset.json at its top: {"labels": [["airp
 def get_config() -> Config:
     """Batch 64, 100,000 kimg, R1 gamma 0.01, an 'orig' discriminator, neither path lengths nor style mixing."""
     adam = OptimizerConfig(learning_rate=0.0025)
-    # The official code leaves path lengths out but keeps their correction of the optimizer, c = 4 / 5.
+    # The official code omits path length regularization but keeps its correction of the optimizer, c = 4 / 5.
     g_adam = OptimizerConfig(learning_rate=0.0025 * 4 / 5, b2=0.99 ** (4 / 5))
     return Config(
         network={

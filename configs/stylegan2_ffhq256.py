@@ -4,7 +4,7 @@ Paper:      Karras et al. 2020, "Training Generative Adversarial Networks with L
 Command:    python train.py --config configs/stylegan2_ffhq256.py --config.data.path=ffhq256.zip
 Data:       FFHQ resized to 256x256, as a ZIP of images or (data.source=folder) a folder of them.
 Hardware:   8 GPUs with 16 GB or a TPU slice; the paper used a DGX-1 (8 V100).
-Published:  no score is quoted here: the paper's 256x256 scores are for subsets and other lengths.
+Published:  no score is quoted here: the paper's 256x256 scores are for subsets and other training lengths.
 Reproduced: not reproduced by this project.
 """
 

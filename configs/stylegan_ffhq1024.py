@@ -8,9 +8,9 @@ Hardware:   8 GPUs with 16 GB or a TPU pod slice; the paper used a DGX-1 (8 V100
 Published:  FID 4.40 (Karras et al. 2019, table 1, configuration F).
 Reproduced: not reproduced by this project.
 
-Variant: `tiny`, small networks that grow from 4x4 to 16x16 digits, minutes on 2 CPU cores. There the minibatch standard
-deviation compares images of one class and the noise inputs are off, as in configs/quickstart.py: with the paper's
-settings the networks learned ten good digits and then repeated them. Sample with truncation by
+Variant: `tiny`, small networks that grow from 4x4 to 16x16 digits, minutes on 2 CPU cores. In `tiny`, the minibatch
+standard deviation compares images of one class and the noise inputs are off, as in configs/quickstart.py: with the
+paper's settings the networks learned ten good digits and then repeated them. To sample with truncation, run
 `flaxgan generate RUN --seeds 0-63 --psi 0.7 --cutoff 8 --out FILE.png`.
 """
 

@@ -1,4 +1,4 @@
-"""The types that every layer of the library shares."""
+"""Types that all layers of the library share."""
 
 import dataclasses
 from typing import NamedTuple
@@ -8,12 +8,12 @@ from flax import linen as nn
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What a discriminator returns.
+    """The output of a discriminator.
 
     Attributes:
       logits: realness score of each image, float32 [N].
-      features: the features that the score was read from, [N, F], or None where a family offers none.
-      class_logits: logits of the classes, [N, K], of a discriminator that classifies images as well (AC-GAN).
+      features: features that the score is computed from, [N, F], or None for families without them.
+      class_logits: logits of the classes, [N, K], for a discriminator that also classifies images (AC-GAN); else None.
     """
 
     logits: jax.Array
@@ -23,7 +23,7 @@ class DiscriminatorOutput(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Gan:
-    """A GAN family, as the trainer sees it: two Linen modules and the shapes around them.
+    """A pair of networks for the trainer: two Linen modules and their shapes.
 
     The generator is called as `generator(z, labels, train=...)` and returns images float32 [N, H, W, C] in [-1, 1];
     a style-based generator also has the methods `map(z, labels, ...) -> ws [N, L, D]` and `synthesize(ws, ...)`.
@@ -34,13 +34,13 @@ class Gan:
       discriminator: the discriminator module.
       z_dim: width of the latent z.
       image_shape: (H, W, C) in pixels and channels.
-      num_classes: number of classes of the labels; 0 is unconditional, and labels are then ignored.
-      d_layers: parameter paths ("b256/conv0") of the discriminator's layers from image to logit, in the order in
-        which freeze-D freezes them.
-      stages: (H, W) of the images of each stage of progressive growing, the full size last; empty for networks that
-        do not grow. Growing networks take the keywords `stage`, a static index (None is the last), and `alpha`, the
-        share of the newest block, a traced number.
-      encodes: whether the discriminator's features estimate the latent z that an image comes from.
+      num_classes: number of classes of the labels; 0 for an unconditional GAN, which ignores labels.
+      d_layers: parameter paths ("b256/conv0") of the discriminator's layers from image to logit; freeze-D freezes them
+        in this order.
+      stages: (H, W) of the images in each stage of progressive growing, the full size last; empty for networks that do
+        not grow. Growing networks take the keywords `stage`, a static index (None is the last stage), and `alpha`,
+        the weight of the newest block, a traced number.
+      encodes: whether the discriminator's features estimate the latent z of an image.
     """
 
     generator: nn.Module
@@ -54,5 +54,5 @@ class Gan:
 
     @property
     def has_style(self) -> bool:
-        """Whether the generator is a mapping followed by a synthesis network."""
+        """Whether the generator is a mapping network followed by a synthesis network."""
         return hasattr(self.generator, "map") and hasattr(self.generator, "synthesize")

@@ -1,4 +1,4 @@
-"""The augmentation pipe that a network pickle of StyleGAN2-ADA may hold: its arguments and its probability."""
+"""Arguments and probability of the augmentation pipe in a StyleGAN2-ADA network pickle."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from flaxgan.convert.constructor import Arguments, require_class
 from flaxgan.convert.module_records import ModuleRecord
 from flaxgan.convert.pickle_machine import PickleRefused
 
-# Of the reference's AugmentPipe, in the order of its constructor.
+# Arguments of the reference's AugmentPipe, in the order of its constructor.
 NAMES = (
     "xflip",
     "rotate90",
@@ -40,7 +40,7 @@ NAMES = (
 
 
 def augment_options(record: ModuleRecord) -> dict[str, Any]:
-    """Strengths and ranges of the augmentations by the reference's names, as far as they were given.
+    """Returns the strengths and ranges of the augmentations that were given, by the reference's names.
 
     Returns:
       Keyword arguments of `flaxgan.augment.spec.AugmentSpec`.
@@ -54,18 +54,18 @@ def augment_options(record: ModuleRecord) -> dict[str, Any]:
     bands = arguments.take("imgfilter_bands", None, list, tuple)
     arguments.finish()
     if bands is not None and not all(type(band) in (int, float) for band in bands):
-        raise PickleRefused("augment_pipe.imgfilter_bands: allowed: a list of numbers")
+        raise PickleRefused(f"augment_pipe.imgfilter_bands: found {str(bands)[:60]!r}, allowed: a list of numbers")
     options["imgfilter_bands"] = None if bands is None else tuple(bands)
     return {name: value for name, value in options.items() if value is not None}
 
 
 def augment_probability(record: ModuleRecord) -> float:
-    """The probability p of each augmentation at the time.
+    """Returns the probability p of each augmentation when the pickle was written.
 
     Raises:
-      PickleRefused: if the pipe has none.
+      PickleRefused: if the pipe has no valid probability.
     """
     p = record.buffers.get("p")
     if p is None or p.shape != () or not p >= 0:
-        raise PickleRefused("augment_pipe.p: missing, or not a number of at least 0")
+        raise PickleRefused("augment_pipe.p: missing or invalid, allowed: a number of at least 0")
     return float(p)

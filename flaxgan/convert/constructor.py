@@ -1,4 +1,4 @@
-"""Constructor arguments of the reference's classes, read so that none is overlooked: each is taken by name and type."""
+"""Strict reading of the constructor arguments of the reference's classes: each is taken by name and type."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,10 +10,12 @@ LARGEST_INTEGER = 2**20
 
 
 class Arguments:
-    """The arguments of one constructor call. What is not taken when `finish` is called was not understood.
+    """The arguments of one constructor call.
+
+    `finish` refuses every argument that was not taken before, so that none is overlooked.
 
     Attributes:
-      owner: what messages call the module.
+      owner: name of the module in messages.
     """
 
     def __init__(self, values: dict[str, Any], owner: str) -> None:
@@ -22,12 +24,15 @@ class Arguments:
 
     @classmethod
     def of(cls, record: ModuleRecord, owner: str, positional: Iterable[str]) -> "Arguments":
-        """The arguments of a module's constructor.
+        """Binds the arguments of a module's constructor to their names.
 
         Args:
           record: the module.
-          owner: what messages call it.
+          owner: name of the module in messages.
           positional: the constructor's parameter names, in order.
+
+        Raises:
+          PickleRefused: if there are too many positional arguments, or one is given twice.
         """
         names = tuple(positional)
         if len(record.init_args) > len(names):
@@ -39,19 +44,20 @@ class Arguments:
         return cls(values | record.init_kwargs, owner)
 
     def require(self, name: str, *kinds: type) -> Any:
-        """Takes an argument that the constructor has no default for."""
+        """Takes an argument that has no default in the constructor."""
         if name not in self._values:
             raise PickleRefused(f"{self.owner}.{name}: the constructor argument is missing")
         return self.take(name, ..., *kinds)
 
     def take(self, name: str, default: Any, *kinds: type) -> Any:
-        """Takes an argument of one of the types, or None where that is the default."""
+        """Takes an argument of one of the given types, or returns the default."""
         value = self._values.pop(name, default)
         if value is default:
             return value
         if type(value) not in kinds or (type(value) is int and abs(value) > LARGEST_INTEGER):
             allowed = ", ".join(kind.__name__ for kind in kinds)
-            raise PickleRefused(f"{self.owner}.{name}: found {str(value)[:60]!r}, allowed: {allowed} of a usual size")
+            allowed += f" (at most {LARGEST_INTEGER} in magnitude)" if int in kinds else ""
+            raise PickleRefused(f"{self.owner}.{name}: found {str(value)[:60]!r}, allowed: {allowed}")
         return value
 
     def take_filter(self, name: str) -> tuple[float, ...]:
@@ -62,16 +68,24 @@ class Arguments:
         return tuple(taps)
 
     def nested(self, name: str) -> "Arguments":
-        """Takes an argument that holds the arguments of a part."""
+        """Takes an argument that holds the keyword arguments of a submodule."""
         return Arguments(self.take(name, {}, dict), f"{self.owner}.{name}")
 
     def finish(self) -> None:
-        """Raises PickleRefused if there is an argument that was not taken."""
+        """Checks that every argument was taken.
+
+        Raises:
+          PickleRefused: naming the first argument that was not.
+        """
         if self._values:
             raise PickleRefused(f"{self.owner}.{str(next(iter(self._values)))[:60]}: an unknown constructor argument")
 
 
 def require_class(record: ModuleRecord, class_name: str, owner: str) -> None:
-    """Raises PickleRefused unless a module is of a class of the reference."""
+    """Checks the class of a module.
+
+    Raises:
+      PickleRefused: if the module is of another class of the reference.
+    """
     if record.class_name != class_name:
-        raise PickleRefused(f"{owner}: found a {record.class_name}, allowed: a {class_name}")
+        raise PickleRefused(f"{owner}: found class {record.class_name}, allowed: {class_name}")

@@ -1,8 +1,8 @@
-"""Weights of feature detectors from local files; nothing is downloaded.
+"""Reading of feature detectors' weights from local files; nothing is downloaded.
 
     weights = read_detector(path, shapes=weight_shapes(), url=WEIGHTS_URL, sha256=WEIGHTS_SHA256)
 
-with the shapes, address and hash that the detector's module in `flaxgan.metrics` states.
+The detector's module in `flaxgan.metrics` states the shapes, the address and the hash.
 """
 
 import fnmatch
@@ -16,7 +16,7 @@ import numpy as np
 from flaxgan.convert.weight_files import arrays_of_bytes
 
 _NAMES_SHOWN = 5
-# state_dict axes -> ours, by number of axes
+# number of axes -> order of the state_dict's axes in flaxgan's layout
 _AXES = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}
 
 
@@ -24,9 +24,9 @@ class DetectorWeights(NamedTuple):
     """The weights of a detector.
 
     Attributes:
-      params: nested dict, the names split at dots, of float32 arrays; kernels [H, W, I, O], dense weights [I, O].
-      sha256: of the file's bytes, to be recorded with what was measured.
-      is_published_file: whether the file is, byte by byte, the published one.
+      params: nested dict of float32 arrays, names split at dots; kernels [H, W, I, O], dense weights [I, O].
+      sha256: SHA-256 of the file, to be recorded with the measurements.
+      is_published_file: whether the file is byte for byte the published one.
     """
 
     params: dict[str, Any]
@@ -44,18 +44,18 @@ def read_detector(
 ) -> DetectorWeights:
     """Reads the weights of a detector from a .pth, .npz or .safetensors file with the names of a PyTorch state_dict.
 
-    A file with other bytes than the published one is accepted if it has the right tensors: it may be a conversion.
+    A file that differs from the published one is accepted if it has the right tensors, because it may be a conversion.
 
     Args:
       path: the file.
-      shapes: name -> shape in PyTorch's layout, of the tensors that it must hold.
-      url: where the file is published, for the messages.
-      sha256: of the published file.
-      ignored: patterns of names that may be there and are not read.
+      shapes: name -> shape in PyTorch's layout of the required tensors.
+      url: address of the published file, for messages.
+      sha256: SHA-256 of the published file.
+      ignored: patterns of the names of tensors that are allowed and not read.
 
     Raises:
-      FileNotFoundError: if there is no such file; it says where to get it.
-      ValueError: naming the file, if it cannot be read or its tensors are not the detector's; it names them.
+      FileNotFoundError: if the file does not exist; the message has the address of the published file.
+      ValueError: naming the file, if it cannot be read; naming the tensors as well, if they are not the detector's.
     """
     path = pathlib.Path(path)
     published = f"the published file is {url} (sha256 {sha256})"
@@ -73,18 +73,18 @@ def read_detector(
 def detector_params(
     arrays: Mapping[str, np.ndarray], *, shapes: Mapping[str, tuple[int, ...]], ignored: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """A state_dict of a detector as a tree of our layout.
+    """Converts the state_dict of a detector to a tree in flaxgan's layout.
 
     Args:
       arrays: state_dict name -> float array: kernels [O, I, H, W], dense weights [O, I].
-      shapes: name -> shape, of exactly the arrays that there must be.
-      ignored: patterns of names that may be there besides, and are left out.
+      shapes: name -> shape of the required arrays; no others are allowed.
+      ignored: patterns of the names of further arrays that are allowed and left out.
 
     Returns:
-      Nested dict, the names split at dots, of float32 arrays; kernels [H, W, I, O], dense weights [I, O].
+      Nested dict of float32 arrays, names split at dots; kernels [H, W, I, O], dense weights [I, O].
 
     Raises:
-      ValueError: naming the tensors that are missing, that are not the detector's, or that have another shape or type.
+      ValueError: naming the tensors that are missing, unexpected, or of the wrong shape or type.
     """
     unread = [name for name in arrays if name not in shapes and not _matches(name, ignored)]
     wrong = [name for name, shape in shapes.items() if name in arrays and arrays[name].shape != shape]
@@ -112,6 +112,6 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 def _shown(names: list[str]) -> str:
-    """The first few names, with what a terminal would not print escaped: they may be words of the file."""
+    """Joins the first few names, which may come from the file; non-printable characters are escaped."""
     shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)

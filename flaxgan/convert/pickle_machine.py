@@ -1,9 +1,9 @@
-"""A pickle interpreter that can only build data: it imports nothing and calls nothing of the file's choosing.
+"""A pickle interpreter that can only build data: it never imports or calls anything that the file names.
 
-Python's own Unpickler, even with `find_class` restricted, still runs what the allowed objects offer: BUILD sets
-attributes of whatever is on the stack, dict keys are hashed (a nested tuple overflows the C stack), and a memo index
-can ask for gigabytes. This machine knows the opcodes that network pickles use and refuses all others. A global is a
-name that stays a name; only the caller's builders, chosen by that exact name, ever see its arguments.
+Python's own Unpickler still runs code of the allowed objects, even with `find_class` restricted. BUILD sets attributes
+of any object on the stack, dict keys are hashed (a nested tuple overflows the C stack), and a memo index can allocate
+gigabytes. This interpreter knows the opcodes that network pickles use and refuses all others. It never resolves the
+name of a global; only the caller's builder for that exact name receives its arguments.
 """
 
 import dataclasses
@@ -15,9 +15,9 @@ MAX_OPERATIONS = 1_000_000
 
 
 class PickleRefused(ValueError):
-    """A file that is not a network pickle of the documented form, or that asks for something it must not have.
+    """Raised for a file that does not have the documented format, or that contains something not allowed.
 
-    Its message may hold words of the file; what a terminal would not print is escaped.
+    The message may quote the file; non-printable characters are escaped.
     """
 
     def __init__(self, message: str) -> None:
@@ -37,7 +37,7 @@ class GlobalName:
 
 @dataclasses.dataclass
 class Budget:
-    """The number of operations that a file may still ask for, its storages included."""
+    """The number of operations that a file, including its storages, may still use."""
 
     operations: int = MAX_OPERATIONS
 
@@ -45,22 +45,22 @@ class Budget:
         """Counts an operation.
 
         Raises:
-          PickleRefused: if there was none left.
+          PickleRefused: if none is left.
         """
         self.operations -= 1
         if self.operations < 0:
-            raise PickleRefused(f"it asks for more than {MAX_OPERATIONS} operations")
+            raise PickleRefused(f"it needs more than {MAX_OPERATIONS} operations")
 
 
 class PickleMachine:
-    """Interprets one pickle stream into plain containers and what the builders make.
+    """Interprets one pickle stream; returns plain containers and the values of the builders.
 
     Attributes:
-      builders: (module, name) -> function of the argument tuple, for each global that is allowed. It is called for both
-        REDUCE and NEWOBJ and must do nothing but check and record.
-      budget: shared by all pickles of a file.
-      persistent: function of the persistent id, where persistent ids are allowed.
-      build: function of (value, state) for BUILD, where that is allowed.
+      builders: (module, name) -> function of the argument tuple, for each allowed global. It is called for both REDUCE
+        and NEWOBJ and must only check and record.
+      budget: budget that all pickles of a file share.
+      persistent: function of the persistent id; None refuses persistent ids.
+      build: function of (value, state) for BUILD; None refuses BUILD.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class PickleMachine:
         self._memo: dict[int, Any] = {}
 
     def run(self, stream: BinaryIO, size: int) -> Any:
-        """The value of the pickle that starts at the stream's position; the position is then behind its STOP.
+        """Returns the value of the pickle at the stream's position, and leaves the position after its STOP.
 
         Args:
-          stream: binary stream of the pickle; reads past its end must return what is left.
-          size: length of the whole stream in bytes, which no length inside the pickle may exceed.
+          stream: binary stream of the pickle; a read past its end must return the remaining bytes.
+          size: length of the whole stream in bytes; no length inside the pickle may exceed it.
 
         Raises:
           PickleRefused: if it is not a valid pickle, or uses an opcode or a global that is not allowed.
@@ -104,7 +104,7 @@ class PickleMachine:
             raise PickleRefused(
                 f"it is truncated or not a pickle: {str(error)[:200]} (after byte {position})"
             ) from error
-        raise PickleRefused("it is truncated: there is no STOP")
+        raise PickleRefused("it is truncated: STOP is missing")
 
     def _step(self, name: str, argument: Any) -> None:
         if name in _LITERALS:
@@ -136,7 +136,7 @@ class PickleMachine:
     def _top(self, kind: type) -> Any:
         if not self._stack or type(self._stack[-1]) is not kind:
             found = type(self._stack[-1]).__name__ if self._stack else "nothing"
-            raise PickleRefused(f"the pickle fills a {kind.__name__}, but finds {found}")
+            raise PickleRefused(f"the pickle fills a {kind.__name__}, but the stack holds {found}")
         return self._stack[-1]
 
     def _mark(self, _: Any) -> None:
@@ -155,9 +155,11 @@ class PickleMachine:
         if len(items) % 2:
             raise PickleRefused("a dict is given a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # No other key occurs in these files, and hashing a nested key can take forever or overflow the stack.
+            # These files have no other keys, and hashing a nested key can take forever or overflow the stack.
             if type(key) is not str and not (type(key) is int and key.bit_length() < 32):
-                raise PickleRefused(f"a dict key is a {type(key).__name__}, not a word")
+                raise PickleRefused(
+                    f"dict key: found {type(key).__name__}, allowed: a string or an integer below 2**32"
+                )
             target[key] = value
 
     def _memoize(self, index: int | None) -> None:
@@ -172,7 +174,7 @@ class PickleMachine:
 
     def _global(self, module: Any, name: Any) -> None:
         if type(module) is not str or type(name) is not str:
-            raise PickleRefused("a global is not named by two strings")
+            raise PickleRefused("a global must be named by two strings")
         if (module, name) not in self._builders:
             raise PickleRefused(f"global {module[:100]}.{name[:100]} is not allowed")
         self._stack.append(GlobalName(module, name))
@@ -180,9 +182,9 @@ class PickleMachine:
     def _call(self, _: Any) -> None:
         arguments, target = self._pop(), self._pop()
         if type(target) is not GlobalName:
-            raise PickleRefused(f"the pickle calls a {type(target).__name__}, which is not allowed")
+            raise PickleRefused(f"the pickle calls {type(target).__name__}, which is not allowed")
         if type(arguments) is not tuple:
-            raise PickleRefused(f"{target} is called with a {type(arguments).__name__}, not a tuple of arguments")
+            raise PickleRefused(f"{target} is called with {type(arguments).__name__}, allowed: a tuple of arguments")
         self._stack.append(self._builders[target.module, target.name](arguments))
 
     def _set_state(self, _: Any) -> None:
@@ -199,10 +201,10 @@ class PickleMachine:
 
     def _proto(self, version: int) -> None:
         if version > 5:
-            raise PickleRefused(f"pickle protocol {version} is not known; allowed: 2 to 5")
+            raise PickleRefused(f"pickle protocol: found {version}, allowed: 2 to 5")
 
 
-# Opcodes that push their own argument; its length was checked against what is left of the file.
+# Opcodes that push their own argument; its length was checked against the rest of the file.
 _LITERALS = frozenset(
     {
         "BININT",
@@ -213,7 +215,7 @@ _LITERALS = frozenset(
         "BINUNICODE",
         "SHORT_BINUNICODE",
         "BINUNICODE8",
-        "BINSTRING",  # Python 2's words
+        "BINSTRING",  # strings of Python 2
         "SHORT_BINSTRING",
         "BINBYTES",
         "SHORT_BINBYTES",

@@ -1,36 +1,41 @@
-"""Between the state_dicts of the StyleGAN2-ADA reference and our parameter trees: names split at dots, axes moved."""
+"""Conversion between state_dicts of the StyleGAN2-ADA reference and parameter trees of flaxgan.
+
+Names are split at dots, and axes are transposed.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from flaxgan.errors import FieldError, Words
+
 BUFFER_LEAVES = ("noise_const", "w_avg")
 PARAMETER_LEAVES = ("weight", "bias", "const", "noise_strength")
 FILTER_LEAF = "resample_filter"
 
-# (leaf, number of axes) -> the order of its axes on the other side
+# (leaf, number of axes) -> order of the axes in the other layout
 _UNCHANGED = {("bias", 1): (0,), ("noise_strength", 0): ()}
 _TO_CHANNELS_LAST = {("weight", 4): (2, 3, 1, 0), ("weight", 2): (1, 0), ("const", 3): (1, 2, 0), **_UNCHANGED}
 _TO_CHANNELS_FIRST = {("weight", 4): (3, 2, 0, 1), ("weight", 2): (1, 0), ("const", 3): (2, 0, 1), **_UNCHANGED}
 
 
 def to_flax(state: Mapping[str, Any]) -> tuple[dict, dict]:
-    """Turns a state_dict (or gradients, or Adam moments, by parameter name) into our trees.
+    """Converts a state_dict (or gradients, or Adam moments, by parameter name) to flaxgan's trees.
 
-    The whole state of a network and that of any of its modules ("weight", "bias" at the top) are both accepted.
-    Frozen layers, whose weights the reference keeps as buffers, become parameters as any other.
+    Accepts the state of a whole network or of one of its modules ("weight", "bias" at the top level). The reference
+    keeps the weights of frozen layers as buffers; they become parameters.
 
     Args:
       state: reference name -> array; convolution weights [O, I, H, W], dense weights [O, I], const [C, H, W]. Its
-        resample_filters belong to the configuration and are dropped.
+        resample_filters are part of the configuration and are dropped.
 
     Returns:
       (params, buffers): nested dicts of NumPy arrays of the given dtypes; convolution weights [H, W, I, O], dense
-      weights [I, O], const [H, W, C]. The dense layer after the discriminator's flatten reads [H, W, C], channels last.
+      weights [I, O], const [H, W, C]. The dense layer after the discriminator's flatten takes [H, W, C], channels last.
 
     Raises:
-      ValueError: if a name or a shape is not one of the reference's.
+      FieldError: if the reference has no tensor of that name or shape.
     """
     params: dict = {}
     buffers: dict = {}
@@ -46,17 +51,17 @@ def to_flax(state: Mapping[str, Any]) -> tuple[dict, dict]:
 
 
 def from_flax(params: Mapping[str, Any], buffers: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
-    """Turns our trees back into a state_dict without its filters: the inverse of `to_flax`.
+    """Converts flaxgan's trees to a state_dict without filters; the inverse of `to_flax`.
 
     Args:
-      params: nested dicts of parameters (or gradients, or optimizer moments) in our layout.
+      params: nested dicts of parameters (or gradients, or optimizer moments) in flaxgan's layout.
       buffers: the "buffers" collection, or None.
 
     Returns:
       Reference name -> NumPy array in the reference's layout.
 
     Raises:
-      ValueError: if a leaf has a name or a number of axes that the reference does not know.
+      FieldError: if the reference has no tensor of that name or number of axes.
     """
     state = {}
     for path, leaf in _leaves(params):
@@ -70,17 +75,15 @@ def from_flax(params: Mapping[str, Any], buffers: Mapping[str, Any] | None = Non
 
 def _check_leaf(name: str, allowed: tuple[str, ...]) -> None:
     if name.rpartition(".")[2] not in allowed:
-        raise ValueError(
-            f"{name!r} is no tensor of a StyleGAN2-ADA network: its last word must be {', '.join(allowed)}"
-        )
+        raise FieldError(name, Words("unknown tensor of StyleGAN2-ADA"), f"names that end in {', '.join(allowed)}")
 
 
 def _to_channels_last(name: str, path: tuple[str, ...], array: np.ndarray) -> np.ndarray:
     if not _is_epilogue_dense(path):
         return _transpose(name, array, _TO_CHANNELS_LAST)
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] % array.shape[0]:
-        raise ValueError(f"{name!r} must be [C, C * H * W], got shape {list(array.shape)}")
-    # [C, C, H*W] -> [H*W, C, C]: only the order of channels against pixels changes, so the grid need not be known.
+        raise FieldError(name, Words(f"shape {list(array.shape)}"), "[C, C * H * W]")
+    # [C, C, H*W] -> [H*W, C, C]: only channels and pixels are swapped, so H and W need not be known.
     channels = array.shape[0]
     return _packed(array.reshape(channels, channels, -1).transpose(2, 1, 0)).reshape(-1, channels)
 
@@ -89,14 +92,14 @@ def _to_channels_first(name: str, path: tuple[str, ...], array: np.ndarray) -> n
     if not _is_epilogue_dense(path):
         return _transpose(name, array, _TO_CHANNELS_FIRST)
     if array.ndim != 2 or array.shape[1] == 0 or array.shape[0] % array.shape[1]:
-        raise ValueError(f"{name!r} must be [H * W * C, C], got shape {list(array.shape)}")
+        raise FieldError(name, Words(f"shape {list(array.shape)}"), "[H * W * C, C]")
     channels = array.shape[1]
     # [H*W, C, C] -> [C, C, H*W]
     return _packed(array.reshape(-1, channels, channels).transpose(2, 1, 0)).reshape(channels, -1)
 
 
 def _is_epilogue_dense(path: tuple[str, ...]) -> bool:
-    """Whether this is the weight of the discriminator's `fc`; the mapping's layers are fc0, fc1, ..."""
+    """Returns whether this is the weight of the discriminator's `fc`; the mapping's layers are fc0, fc1, ..."""
     return path[-2:] == ("fc", "weight")
 
 
@@ -104,23 +107,27 @@ def _transpose(name: str, array: np.ndarray, axes: dict[tuple[str, int], tuple[i
     leaf = name.rpartition(".")[2]
     ndims = [ndim for known, ndim in axes if known == leaf]
     if array.ndim not in ndims:
-        raise ValueError(f"{name!r} must have {' or '.join(map(str, ndims))} axes, got shape {list(array.shape)}")
+        raise FieldError(name, Words(f"shape {list(array.shape)}"), f"{' or '.join(map(str, ndims))} axes")
     return _packed(array.transpose(axes[leaf, array.ndim]))
 
 
 def _packed(array: np.ndarray) -> np.ndarray:
-    """A contiguous array; unlike np.ascontiguousarray, it adds no axis to one without axes."""
+    """Returns a contiguous array; unlike np.ascontiguousarray, it keeps arrays without axes as they are."""
     return np.asarray(array, order="C")
 
 
 def _insert(tree: dict, path: tuple[str, ...], array: np.ndarray) -> None:
-    for word in path[:-1]:
+    for depth, word in enumerate(path[:-1], 1):
         tree = tree.setdefault(word, {})
         if not isinstance(tree, dict):
-            raise ValueError(f"{'.'.join(path)!r}: {word!r} is both a module and a tensor")
+            raise _both(path[:depth])
     if path[-1] in tree:
-        raise ValueError(f"{'.'.join(path)!r} is both a module and a tensor")
+        raise _both(path)
     tree[path[-1]] = array
+
+
+def _both(path: tuple[str, ...]) -> FieldError:
+    return FieldError(".".join(path), Words("both a module and a tensor"), "one of the two")
 
 
 def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

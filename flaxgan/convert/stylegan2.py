@@ -1,4 +1,4 @@
-"""From network pickles of StyleGAN2-ADA (PyTorch) to arguments and variables of flaxgan.networks.stylegan2."""
+"""Conversion of StyleGAN2-ADA network pickles (PyTorch) to arguments and variables of flaxgan.networks.stylegan2."""
 
 import dataclasses
 import pathlib
@@ -13,9 +13,10 @@ from flaxgan.convert.module_records import ModuleRecord
 from flaxgan.convert.pickle_machine import PickleRefused
 from flaxgan.convert.stylegan2_arguments import network_arguments
 from flaxgan.convert.unpickle import PickleRecords, read_records
+from flaxgan.errors import FieldError
 from flaxgan.ops.upfirdn import setup_filter
 
-# Modules whose resampling filter is used; the others hold the default one whatever the network's is.
+# Modules that use their resampling filter; the others hold the default filter in every network.
 _RESAMPLING = {"G": ("conv0", "skip"), "D": ("conv1", "skip")}
 
 
@@ -24,8 +25,8 @@ class NetworkVariables:
     """The variables of one network.
 
     Attributes:
-      params: nested dicts of float32 arrays in our layout.
-      buffers: likewise, the collection "buffers"; empty for a discriminator.
+      params: nested dicts of float32 arrays in flaxgan's layout.
+      buffers: nested dicts of float32 arrays, the collection "buffers"; empty for a discriminator.
     """
 
     params: dict
@@ -34,17 +35,17 @@ class NetworkVariables:
 
 @dataclasses.dataclass(frozen=True)
 class ImportedNetworks:
-    """What a network pickle holds, in our terms.
+    """The content of a network pickle, converted to flaxgan.
 
     Attributes:
-      network: keyword arguments of `flaxgan.networks.stylegan2.build`, all that the pickle decides.
+      network: keyword arguments of `flaxgan.networks.stylegan2.build` that the pickle determines.
       g: generator.
       d: discriminator.
       g_ema: moving average of the generator.
-      d_frozen_layers: number of the discriminator's layers, from the image on, that its training kept fixed.
+      d_frozen_layers: number of discriminator layers, counted from the image, that were frozen in training.
       augment: keyword arguments of `flaxgan.augment.spec.AugmentSpec` for the augmentation in front of D, or None
-        without one.
-      augment_p: its probability at the time, 0 without one.
+        if there is none.
+      augment_p: probability of the augmentation when the pickle was written; 0 if there is none.
       training_set_kwargs: constructor arguments of the reference's dataset, or None.
     """
 
@@ -65,11 +66,11 @@ def read_network_pickle(path: str | pathlib.Path) -> ImportedNetworks:
       path: the file.
 
     Returns:
-      Its networks. Blocks that the reference computes in half precision are float16 in `network` too.
+      The converted networks. Blocks that the reference computes in half precision are float16 in `network` too.
 
     Raises:
-      PickleRefused: naming the file and the reason, if it is not such a pickle, or holds a network with an option that
-        `flaxgan.networks.stylegan2` does not offer.
+      PickleRefused: naming the file and the reason, if it is another kind of file, or holds a network with an option
+        that `flaxgan.networks.stylegan2` does not offer.
       OSError: if the file does not exist or cannot be read.
     """
     records = read_records(path)
@@ -80,10 +81,14 @@ def read_network_pickle(path: str | pathlib.Path) -> ImportedNetworks:
 
 
 def convert(records: PickleRecords) -> ImportedNetworks:
-    """`read_network_pickle` on records that were read before."""
+    """Converts the records of a network pickle; `read_network_pickle` reads and converts.
+
+    Raises:
+      PickleRefused: if a network has an option that `flaxgan.networks.stylegan2` does not offer.
+    """
     g, d, g_ema = (records.networks[name] for name in ("G", "D", "G_ema"))
     if (g.init_args, g.init_kwargs) != (g_ema.init_args, g_ema.init_kwargs):
-        raise PickleRefused("G_ema: its constructor arguments are not those of G")
+        raise PickleRefused("G_ema: its constructor arguments differ from those of G")
     network, d_frozen_layers = network_arguments(g, d)
     g_taps = network["resample_filter"]
     d_taps = network.get("d_resample_filter", g_taps)
@@ -101,15 +106,15 @@ def convert(records: PickleRecords) -> ImportedNetworks:
 
 
 def check_shapes(found: Mapping[str, Any], expected: Mapping[str, Any], name: str) -> None:
-    """Checks that variables are those of a network.
+    """Checks the names and shapes of a network's variables.
 
     Args:
       found: nested dicts of arrays.
       expected: nested dicts of arrays or shapes of the network's initialization (jax.eval_shape).
-      name: what messages call the network.
+      name: name of the network in messages.
 
     Raises:
-      PickleRefused: naming the first variable that is missing, has another shape, or does not exist in the network.
+      PickleRefused: naming the first variable that is missing, has the wrong shape, or is not part of the network.
     """
     for key in sorted(set(found) | set(expected)):
         path = f"{name}.{key}"
@@ -131,8 +136,8 @@ def _variables(record: ModuleRecord, name: str, taps: tuple[float, ...]) -> Netw
     _check_filters(state, name, taps)
     try:
         return NetworkVariables(*state_dict.to_flax(state))
-    except ValueError as error:
-        raise PickleRefused(f"{name}: {error}") from None
+    except FieldError as error:
+        raise PickleRefused(f"{name}.{error}") from None
 
 
 def _check_filters(state: dict[str, np.ndarray], name: str, taps: tuple[float, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Constructor arguments of the reference's networks as arguments of flaxgan.networks.stylegan2.build."""
+"""Conversion of the reference's constructor arguments to arguments of flaxgan.networks.stylegan2.build."""
 
 import math
 from typing import Any
@@ -33,19 +33,19 @@ DISCRIMINATOR_ARGUMENTS = (
 
 
 def network_arguments(g: ModuleRecord, d: ModuleRecord) -> tuple[dict[str, Any], int]:
-    """What a pair of networks was constructed with.
+    """Returns the arguments that a pair of networks was constructed with.
 
     Args:
       g: the reference's Generator.
       d: its Discriminator.
 
     Returns:
-      The keyword arguments of `flaxgan.networks.stylegan2.build`, all that the two decide, and the number of D's
-      layers, from the image on, that are frozen. Fields d_X are given only where D differs from G.
+      The keyword arguments of `flaxgan.networks.stylegan2.build` that the two networks determine, and the number of D's
+      frozen layers, counted from the image. A field d_X is given only where D differs from G.
 
     Raises:
-      PickleRefused: naming the argument, if one is missing, unknown or wrong, or if the two make images of different
-        sizes or classes.
+      PickleRefused: naming the argument, if one is missing, unknown or wrong, or if the two networks differ in the
+        size or the classes of their images.
     """
     g_options, d_options = _generator_options(g), _discriminator_options(d)
     frozen_layers = d_options.pop("freeze_layers")
@@ -53,7 +53,7 @@ def network_arguments(g: ModuleRecord, d: ModuleRecord) -> tuple[dict[str, Any],
 
 
 def _generator_options(record: ModuleRecord) -> dict[str, Any]:
-    """Arguments of `build` that the generator decides."""
+    """Returns the arguments of `build` that the generator determines."""
     require_class(record, "Generator", "G")
     arguments = Arguments.of(record, "G", GENERATOR_ARGUMENTS)
     mapping, synthesis = arguments.nested("mapping_kwargs"), arguments.nested("synthesis_kwargs")
@@ -78,7 +78,7 @@ def _generator_options(record: ModuleRecord) -> dict[str, Any]:
 
 
 def _discriminator_options(record: ModuleRecord) -> dict[str, Any]:
-    """Arguments of `build` that the discriminator decides, by G's names where G has such a thing, and freeze_layers."""
+    """Returns the arguments of `build` that D determines, under G's names where G has them too, and freeze_layers."""
     require_class(record, "Discriminator", "D")
     arguments = Arguments.of(record, "D", DISCRIMINATOR_ARGUMENTS)
     block, epilogue = arguments.nested("block_kwargs"), arguments.nested("epilogue_kwargs")
@@ -103,8 +103,8 @@ def _discriminator_options(record: ModuleRecord) -> dict[str, Any]:
 
 
 def _block_options(network: Arguments, block: Arguments) -> dict[str, Any]:
-    """What both networks have, from the arguments of a network and of its blocks."""
-    block.take("fp16_channels_last", False, bool)  # Memory layout of half-precision blocks; no number depends on it.
+    """Returns the options that both networks have, from the arguments of a network and of its blocks."""
+    block.take("fp16_channels_last", False, bool)  # Memory layout of half-precision blocks; it changes no result.
     return {
         "channel_base": network.take("channel_base", 32768, int),
         "channel_max": network.take("channel_max", 512, int),
@@ -116,7 +116,7 @@ def _block_options(network: Arguments, block: Arguments) -> dict[str, Any]:
 
 
 def _label_mapping_options(arguments: Arguments, mapping: ModuleRecord) -> dict[str, Any]:
-    """Arguments of `build` that the discriminator's mapping of labels decides."""
+    """Returns the arguments of `build` that the discriminator's label mapping determines."""
     layers = _mapping_layers(arguments, mapping)
     features = {f"d_{name}": arguments.take(name, None, int) for name in ("embed_features", "layer_features")}
     of_layers = {
@@ -146,19 +146,21 @@ def _mapping_layers(arguments: Arguments, mapping: ModuleRecord) -> int:
 
 
 def _merge(g_options: dict[str, Any], d_options: dict[str, Any]) -> dict[str, Any]:
-    """One set of arguments: what D has of its own is d_X, where X is G's."""
+    """Merges the options of both networks; where D differs from G in X, its value is d_X."""
     for name in ("image_shape", "num_classes"):
         if g_options[name] != d_options[name]:
-            raise PickleRefused(f"{name}: G has {g_options[name]!r} and D {d_options[name]!r}; allowed: the same")
+            raise PickleRefused(
+                f"{name}: found {g_options[name]!r} in G and {d_options[name]!r} in D, allowed: equal values"
+            )
     differing = [name for name in d_options if name in g_options and d_options[name] != g_options[name]]
     own = {f"d_{name}": d_options[name] for name in differing}
     if own.get("d_conv_clamp", ...) is None:
-        own["d_conv_clamp"] = math.inf  # None would be G's.
+        own["d_conv_clamp"] = math.inf  # None would mean the value of G.
     return d_options | g_options | own
 
 
 def _with_precision(options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with the dtype that the reference implies by the number of resolutions that it holds for."""
+    """Adds the dtype, which the reference implies by the number of low-precision resolutions."""
     names = ("low_precision_resolutions", "d_low_precision_resolutions")
     if max(options.get(name, 0) for name in names) > 0:
         return options | {"dtype": "float16"}

@@ -1,4 +1,4 @@
-"""State dicts in files of torch.save, in its ZIP format or the older one, read without torch and without executing."""
+"""Reading of state_dicts in files of torch.save, ZIP or legacy format, without torch and without executing anything."""
 
 import dataclasses
 import io
@@ -20,31 +20,33 @@ from flaxgan.convert.torch_storage import (
 )
 
 _PICKLE = "/data.pkl"
-_COUNT_BYTES = 8  # before the items of a storage in the older format
+_COUNT_BYTES = 8  # before the items of a storage in the legacy format
 
 
 def is_legacy(data: bytes) -> bool:
-    """Whether a file begins as those of the older format: with a pickle of the magic number."""
+    """Returns whether a file has the legacy format, which starts with a pickle of the magic number."""
     return data[:1] == b"\x80" and MAGIC_NUMBER.to_bytes(10, "little") in data[:16]
 
 
 def is_zip(archive: zipfile.ZipFile) -> bool:
-    """Whether an archive is one of torch.save."""
+    """Returns whether torch.save wrote an archive."""
     return any(name.endswith(_PICKLE) for name in archive.namelist())
 
 
 def read_zip(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
-    """The tensors, by name, of a state_dict in the ZIP format: ROOT/data.pkl, and a member ROOT/data/KEY per storage.
+    """Reads the named tensors of a state_dict in the ZIP format.
+
+    The archive has a member ROOT/data.pkl, and a member ROOT/data/KEY for each storage.
 
     Raises:
-      PickleRefused: if it holds anything but a dict of tensors, or is no consistent archive.
+      PickleRefused: if the archive is inconsistent, or holds anything but a dict of tensors.
     """
     names = archive.namelist()
     roots = [name.removesuffix(_PICKLE) for name in names if name.endswith(_PICKLE)]
     if len(roots) != 1 or f"{roots[0]}/constants.pkl" in names:
-        raise PickleRefused("it is a TorchScript archive, which holds a program; allowed: a state_dict")
+        raise PickleRefused("found a TorchScript archive, which contains a program, allowed: a state_dict")
     if f"{roots[0]}/byteorder" in names and archive.read(f"{roots[0]}/byteorder") != b"little":
-        raise PickleRefused("it was not written on a little-endian machine")
+        raise PickleRefused("not written on a little-endian machine")
     storages: dict[_Header, Storage] = {}
 
     def storage(header: _Header) -> Storage:
@@ -57,22 +59,22 @@ def read_zip(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
 
 
 def read_legacy(data: bytes) -> dict[str, np.ndarray]:
-    """The tensors, by name, of a state_dict in the older format.
+    """Reads the named tensors of a state_dict in the legacy format.
 
-    Pickles of the magic number, the format's version, the machine, the state_dict, and the list of the storages' keys;
-    then, for each key, the int64 number of items, and the items.
+    The file holds pickles of the magic number, the format version, the machine, the state_dict, and the list of the
+    storages' keys. For each key, the number of items as int64 and the items follow.
 
     Raises:
-      PickleRefused: if it holds anything but a dict of tensors, or is truncated.
+      PickleRefused: if the file is truncated, or holds anything but a dict of tensors.
     """
     stream, budget = io.BytesIO(data), Budget()
     plain = lambda: PickleMachine({}, budget).run(stream, len(data))
     magic, version, machine = plain(), plain(), plain()
     if magic != MAGIC_NUMBER or version != FORMAT_VERSION:
-        raise PickleRefused(f"it does not begin with the magic number and version {FORMAT_VERSION} of torch.save")
+        raise PickleRefused(f"the magic number or version {FORMAT_VERSION} of torch.save is missing")
     if type(machine) is not dict or machine.get("little_endian") is not True:
-        raise PickleRefused("it was not written on a little-endian machine")
-    # The storages lie behind the pickle that refers to them. So it is read twice: first to learn what they hold.
+        raise PickleRefused("not written on a little-endian machine")
+    # The storages follow the pickle that refers to them. So it is read twice, first for their types and sizes.
     begin, headers = stream.tell(), {}
 
     def noted(header: _Header) -> Storage:
@@ -82,23 +84,23 @@ def read_legacy(data: bytes) -> dict[str, np.ndarray]:
     _unpickle(stream, len(data), budget, noted)
     keys = plain()
     if type(keys) is not list or any(type(key) is not str for key in keys) or sorted(keys) != sorted(headers):
-        raise PickleRefused("the list of its storages is not that of its tensors")
+        raise PickleRefused("the list of storages does not match the storages of the tensors")
     storages, position = {}, stream.tell()
     for header in (headers[key] for key in keys):
         position, end = position + _COUNT_BYTES, position + _COUNT_BYTES + header.numel * header.item_bytes
         if data[position - _COUNT_BYTES : position] != header.numel.to_bytes(_COUNT_BYTES, "little"):
-            raise PickleRefused(f"storage {header.key!r} is truncated, or has another length than announced")
+            raise PickleRefused(f"storage {header.key!r} is truncated, or differs from its announced length")
         storages[header] = Storage(_items(memoryview(data)[position:end], header))
         position = end
     if position != len(data):
-        raise PickleRefused(f"{len(data) - position} bytes follow its last storage")
+        raise PickleRefused(f"{len(data) - position} bytes follow the last storage")
     stream.seek(begin)
     return _read_tensors(stream, len(data), budget, lambda header: _known(storages, header))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Header:
-    """What the persistent id of a storage says."""
+    """The fields of a storage's persistent id."""
 
     item_type: str
     key: str
@@ -110,12 +112,12 @@ class _Header:
 
 
 def _header(persistent_id: Any) -> _Header:
-    """From ("storage", type, key, device, number of items[, view]), where the older format has the view, None."""
+    """Parses ("storage", type, key, device, number of items[, view]); the legacy format has the view, None."""
     if type(persistent_id) is not tuple or len(persistent_id) not in (5, 6) or persistent_id[0] != "storage":
-        raise PickleRefused("a persistent id is not that of a storage")
+        raise PickleRefused("a persistent id does not describe a storage")
     kind, key, _, numel = persistent_id[1:5]
     if len(persistent_id) == 6 and persistent_id[5] is not None:
-        raise PickleRefused("a storage is a part of another one; allowed: whole storages")
+        raise PickleRefused("found a storage that is a view of another one, allowed: whole storages")
     if type(kind) is not GlobalName or (kind.module, kind.name) not in _STORAGE_TYPES:
         raise PickleRefused("the persistent id of a storage does not name its type")
     if type(key) is not str or type(numel) is not int or numel < 0:
@@ -125,7 +127,7 @@ def _header(persistent_id: Any) -> _Header:
 
 def _known(storages: dict[_Header, Storage], header: _Header) -> Storage:
     if header not in storages:
-        raise PickleRefused(f"storage {header.key!r} is described in two ways")
+        raise PickleRefused(f"storage {header.key!r} has two different descriptions")
     return storages[header]
 
 
@@ -136,7 +138,7 @@ def _items(data: bytes | memoryview, header: _Header) -> np.ndarray:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member that is stored as it is: a compressed one could unfold into any size."""
+    """Reads a member that is stored uncompressed; a compressed one could expand to any size."""
     if name not in archive.namelist():
         raise PickleRefused(f"the archive has no member {name!r}")
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
@@ -149,7 +151,7 @@ def _read_tensors(
 ) -> dict[str, np.ndarray]:
     state = _unpickle(stream, size, budget, storage)
     if type(state) is not dict or not all(type(name) is str and type(state[name]) is Tensor for name in state):
-        raise PickleRefused("it is no state_dict: it holds other things than tensors with names")
+        raise PickleRefused("not a state_dict: it contains something other than named tensors")
     return {name: tensor.view() for name, tensor in state.items()}
 
 
@@ -159,26 +161,26 @@ def _unpickle(stream: io.BytesIO, size: int, budget: Budget, storage: Callable[[
 
 
 def _ignore_metadata(target: Any, state: Any) -> None:
-    """BUILD: a state_dict has an attribute with versions of its modules, which is not needed."""
+    """Handles BUILD, which sets an attribute of a state_dict with the versions of its modules; it is not needed."""
     if type(target) is not dict or type(state) is not dict or set(state) != {"_metadata"}:
         raise PickleRefused("the pickle sets the state of something other than a state_dict")
 
 
 def _ordered_dict(arguments: tuple) -> dict:
-    """OrderedDict() of Python 3, whose items follow, or OrderedDict([[key, value], ...]) of Python 2."""
+    """Builds OrderedDict() of Python 3, whose items follow, or OrderedDict([[key, value], ...]) of Python 2."""
     if arguments == ():
         return {}
     pairs = arguments[0] if len(arguments) == 1 else None
     is_pair = lambda pair: type(pair) is list and len(pair) == 2 and type(pair[0]) is str
     if type(pairs) is not list or not all(map(is_pair, pairs)):
-        raise PickleRefused("an OrderedDict is not created from a list of names and values")
+        raise PickleRefused("an OrderedDict must be created from a list of names and values")
     return dict(pairs)
 
 
 def _rebuild_first_version(arguments: tuple) -> Tensor:
-    """`torch._utils._rebuild_tensor`, of the oldest files: (storage, offset, size, stride)."""
+    """Builds a tensor as `torch._utils._rebuild_tensor`, of the oldest files, does: (storage, offset, size, stride)."""
     if len(arguments) != 4:
-        raise PickleRefused("a tensor is not described by its storage, offset, size and stride")
+        raise PickleRefused("a tensor must be described by its storage, offset, size and stride")
     return rebuild_tensor((*arguments, False, None))
 
 

@@ -1,7 +1,7 @@
-"""Reads the network pickles of StyleGAN2-ADA (PyTorch) without torch and without executing anything in them.
+"""Reading of StyleGAN2-ADA network pickles (PyTorch) without torch and without executing anything in them.
 
-Such a file is one pickled dict of modules. Each module is a record of its class name, the source text of that class
-(which is never looked at), its attributes, and its constructor arguments.
+A network pickle is one pickled dict of modules. Each module is a record of its class name, the source text of that
+class (which is never read), its attributes, and its constructor arguments.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from flaxgan.convert.pickle_machine import Budget, PickleMachine, PickleRefused
 
 NETWORKS = ("G", "D", "G_ema")
 OPTIONAL_KEYS = ("training_set_kwargs", "augment_pipe")
-# Tensors may share a storage, but a file cannot unfold into many times its own size.
+# Tensors may share a storage, but a file may not expand to many times its own size.
 MAX_GROWTH = 8
 
 
@@ -45,8 +45,8 @@ def read_records(path: str | pathlib.Path) -> PickleRecords:
       Its modules with their weights and constructor arguments.
 
     Raises:
-      PickleRefused: naming the file and the reason, if it is anything else, is damaged, or contains a global, a class
-        or a tensor that it must not.
+      PickleRefused: naming the file and the reason, if it is another kind of file, is damaged, or contains a global,
+        a class or a tensor that is not allowed.
       OSError: if the file does not exist or cannot be read.
     """
     data = pathlib.Path(path).read_bytes()
@@ -61,16 +61,16 @@ def _records(data: bytes) -> PickleRecords:
     budget = Budget()
     top = _unpickle(data, budget)
     if type(top) is not dict:
-        raise PickleRefused(f"it holds a {type(top).__name__}; allowed: a dict of networks")
+        raise PickleRefused(f"found {type(top).__name__}, allowed: a dict of networks")
     unknown = [key for key in top if key not in (*NETWORKS, *OPTIONAL_KEYS)]
     missing = [key for key in NETWORKS if top.get(key) is None]
     if unknown or missing:
         problem = f"unknown key {str(unknown[0])[:60]!r}" if unknown else f"missing key {missing[0]!r}"
-        raise PickleRefused(f"{problem}; allowed: {', '.join(NETWORKS)}, and optionally {', '.join(OPTIONAL_KEYS)}")
+        raise PickleRefused(f"{problem}, allowed: {', '.join(NETWORKS)}, and optionally {', '.join(OPTIONAL_KEYS)}")
     reader = ModuleReader(budget, MAX_GROWTH * len(data))
     pipe, dataset = top.get("augment_pipe"), top.get("training_set_kwargs")
     if type(dataset) not in (dict, type(None)):
-        raise PickleRefused(f"training_set_kwargs: found a {type(dataset).__name__}; allowed: a dict or None")
+        raise PickleRefused(f"training_set_kwargs: found {type(dataset).__name__}, allowed: a dict or None")
     return PickleRecords(
         networks={name: reader.read(top[name], name) for name in NETWORKS},
         augment_pipe=None if pipe is None else reader.read(pipe, "augment_pipe"),
@@ -80,18 +80,16 @@ def _records(data: bytes) -> PickleRecords:
 
 def _refuse_other_formats(data: bytes) -> None:
     if data.startswith(b"PK\x03\x04"):
-        raise PickleRefused(
-            "a ZIP archive, as torch.save writes them; allowed: a network pickle of StyleGAN2-ADA PyTorch"
-        )
+        raise PickleRefused("found a ZIP archive of torch.save, allowed: a network pickle of StyleGAN2-ADA PyTorch")
     if b"dnnlib.tflib.network" in data[:256]:
         raise PickleRefused(
-            "a pickle of the TensorFlow implementation (dnnlib.tflib.network.Network); allowed: one of StyleGAN2-ADA "
-            "PyTorch, into which that project's legacy.py converts it"
+            "found a pickle of the TensorFlow implementation (dnnlib.tflib.network.Network), allowed: one of "
+            "StyleGAN2-ADA PyTorch; convert it with the legacy.py of that project"
         )
 
 
 def _unpickle(data: bytes, budget: Budget) -> Any:
-    """The pickle's value: plain containers and numbers, `StoredModule`s and `Tensor`s."""
+    """Returns the pickle's value: plain containers and numbers, `StoredModule`s and `Tensor`s."""
     builders = {
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): StoredModule.from_arguments,
         ("torch._utils", "_rebuild_parameter"): torch_storage.rebuild_parameter,
@@ -112,22 +110,22 @@ def _unpickle(data: bytes, budget: Budget) -> Any:
 
 
 def _empty_dict(arguments: tuple) -> dict:
-    """An ordered or attribute dict, whose items follow: a dict keeps their order too."""
+    """Builds an ordered or attribute dict, whose items follow, as a dict, which keeps their order too."""
     if arguments != ():
-        raise PickleRefused("an OrderedDict or EasyDict is created with arguments; allowed: none")
+        raise PickleRefused("an OrderedDict or EasyDict is created with arguments, allowed: none")
     return {}
 
 
 def _empty_set(arguments: tuple) -> frozenset:
-    """A set without members, the only one that the reference stores."""
+    """Builds an empty set, the only set that the reference stores."""
     if len(arguments) != 1 or type(arguments[0]) is not list or arguments[0]:
-        raise PickleRefused("a set has members; allowed: an empty one")
+        raise PickleRefused("found a set with members, allowed: an empty set")
     return frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
 class _NumberType:
-    """A NumPy dtype, one of the scalars that modules keep as attributes."""
+    """The NumPy dtype of a scalar that a module keeps as an attribute."""
 
     code: str
 
@@ -136,7 +134,7 @@ class _NumberType:
         code = arguments[0] if arguments else None
         if type(code) is not str or code not in _NUMBER_FORMATS or len(arguments) != 3:
             found = code[:20] if type(code) is str else type(code).__name__
-            raise PickleRefused(f"numpy.dtype {found!r} is not allowed; allowed: {', '.join(_NUMBER_FORMATS)}")
+            raise PickleRefused(f"numpy.dtype: found {found!r}, allowed: {', '.join(_NUMBER_FORMATS)}")
         return cls(code)
 
 
@@ -145,20 +143,20 @@ _NUMBER_TYPE_STATE = (3, "<", None, None, None, -1, -1, 0)
 
 
 def _check_state(target: Any, state: Any) -> None:
-    """BUILD, which only dtypes need: nothing is set, the state must be the usual one."""
+    """Handles BUILD, which only dtypes need: checks that the state is the usual one and sets nothing."""
     if type(target) is not _NumberType:
         raise PickleRefused(f"the pickle sets the state of a {type(target).__name__}, which is not allowed")
     if type(state) is not tuple or any(type(item) not in (int, str, type(None)) for item in state):
         raise PickleRefused("a numpy.dtype has an unknown state")
     if state != _NUMBER_TYPE_STATE:
-        raise PickleRefused("a numpy.dtype has an unknown state; allowed: little-endian numbers")
+        raise PickleRefused("a numpy.dtype has an unknown state, allowed: little-endian numbers")
 
 
 def _number(arguments: tuple) -> int | float:
-    """A NumPy scalar: (dtype, bytes)."""
+    """Builds a NumPy scalar from (dtype, bytes)."""
     if len(arguments) != 2 or type(arguments[0]) is not _NumberType or type(arguments[1]) is not bytes:
-        raise PickleRefused("a NumPy number is not made of a dtype and bytes")
+        raise PickleRefused("a NumPy scalar must consist of a dtype and bytes")
     number_format = _NUMBER_FORMATS[arguments[0].code]
     if len(arguments[1]) != struct.calcsize(number_format):
-        raise PickleRefused(f"a NumPy number of type {arguments[0].code} has {len(arguments[1])} bytes")
+        raise PickleRefused(f"a NumPy scalar of type {arguments[0].code} has {len(arguments[1])} bytes")
     return struct.unpack(number_format, arguments[1])[0]

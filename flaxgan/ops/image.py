@@ -1,4 +1,4 @@
-"""Images between uint8 [0, 255] and float [-1, 1]: the only places where they are converted."""
+"""Conversion of images between uint8 [0, 255] and float [-1, 1]; no other module does it."""
 
 import jax
 import jax.numpy as jnp
@@ -7,31 +7,34 @@ from flaxgan.errors import FieldError, Words
 
 
 def to_float(images: jax.Array) -> jax.Array:
-    """uint8 images as float32 in [-1, 1]: u / 127.5 - 1.
+    """Converts uint8 images to float32 in [-1, 1]: u / 127.5 - 1.
 
     Args:
       images: uint8, any shape.
 
+    Returns:
+      The images as float32 in [-1, 1], of the same shape.
+
     Raises:
-      ValueError: if the images are not uint8.
+      FieldError: if the images are not uint8.
     """
     if images.dtype != jnp.uint8:
-        raise ValueError(f"images: found {images.dtype}, allowed: uint8")
+        raise FieldError("images", Words(images.dtype), "uint8")
     return jnp.asarray(images).astype(jnp.float32) / 127.5 - 1
 
 
 def flip_where(images: jax.Array, flip: jax.Array) -> jax.Array:
-    """Flips the chosen images of a batch left to right.
+    """Flips selected images of a batch from left to right.
 
     Args:
       images: [N, H, W, C], any dtype.
       flip: bool [N]; True flips the image.
 
     Returns:
-      The images, with rows of pixels reversed along W where `flip` is True.
+      The images, reversed along W where `flip` is True.
 
     Raises:
-      ValueError: if `images` is not of rank 4, or `flip` is not bool [N].
+      FieldError: if `images` is not of rank 4, or `flip` is not bool [N].
     """
     if images.ndim != 4:
         raise FieldError("images", Words(f"shape {images.shape}"), "[N, H, W, C]")
@@ -41,23 +44,37 @@ def flip_where(images: jax.Array, flip: jax.Array) -> jax.Array:
 
 
 def to_uint8(images: jax.Array) -> jax.Array:
-    """Generated images as metrics and image files take them: trunc(clip(127.5 * x + 128, 0, 255)).
+    """Converts generated images for metrics and image files: trunc(clip(127.5 * x + 128, 0, 255)).
 
     Args:
-      images: float in [-1, 1], any shape; values outside are clipped. Half precision is widened first.
+      images: float in [-1, 1], any shape; values outside are clipped. Half precision is converted to float32 first.
 
-    Reference: metrics and generate.py of the official StyleGAN2-ADA code.
+    Returns:
+      The images as uint8, of the same shape.
+
+    Raises:
+      FieldError: if the images are not floats.
+
+    References:
+      Metrics and generate.py of the official StyleGAN2-ADA code.
     """
     return jnp.clip(_at_least_float32(images) * 127.5 + 128, 0, 255).astype(jnp.uint8)
 
 
 def to_uint8_rounded(images: jax.Array) -> jax.Array:
-    """Images as the grids of training snapshots take them: rint(127.5 * (x + 1)), clipped; undoes `to_float`.
+    """Converts images for the grids of training snapshots: rint(127.5 * (x + 1)), clipped; the inverse of `to_float`.
 
     Args:
-      images: float in [-1, 1], any shape; values outside are clipped. Half precision is widened first.
+      images: float in [-1, 1], any shape; values outside are clipped. Half precision is converted to float32 first.
 
-    Reference: save_image_grid of the official StyleGAN2-ADA code.
+    Returns:
+      The images as uint8, of the same shape.
+
+    Raises:
+      FieldError: if the images are not floats.
+
+    References:
+      save_image_grid of the official StyleGAN2-ADA code.
     """
     return jnp.clip(jnp.rint((_at_least_float32(images) + 1) * 127.5), 0, 255).astype(jnp.uint8)
 
@@ -65,5 +82,5 @@ def to_uint8_rounded(images: jax.Array) -> jax.Array:
 def _at_least_float32(images: jax.Array) -> jax.Array:
     images = jnp.asarray(images)
     if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(f"images: found {images.dtype}, allowed: a float type")
+        raise FieldError("images", Words(images.dtype), "a float type")
     return images.astype(jnp.promote_types(images.dtype, jnp.float32))

@@ -1,4 +1,4 @@
-"""Trained networks from a run folder, for tools and for other people's code."""
+"""Loading of trained networks from a run folder, for command-line tools and other programs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from etils import epath
 from jax import tree
 
 from flaxgan.config import Config
+from flaxgan.errors import FieldError
 from flaxgan.train.checkpoints import store
 from flaxgan.train.step import binding, stage_plan
 from flaxgan.train.step.state import Average
@@ -18,7 +19,8 @@ from flaxgan.types import Gan
 class Trained(NamedTuple):
     """The networks of a run, the moving average of its generator, and its config.
 
-    `stage` and `alpha` say how far a growing network has grown, the keywords of its call; stage is None for others.
+    `stage` and `alpha` are keywords for the call of a growing network and give its progress; `stage` is None for other
+    networks.
     """
 
     gan: Gan
@@ -29,7 +31,7 @@ class Trained(NamedTuple):
 
     @property
     def variables(self) -> dict:
-        """What `gan.generator.apply` takes first."""
+        """The variables of the generator, the first argument of `gan.generator.apply`."""
         return {"params": self.average.params, **self.average.variables}
 
 
@@ -50,14 +52,14 @@ def load(path: epath.PathLike) -> Trained:
     average = Average(*(tree.map(jnp.asarray, arrays[name]) for name in ("params", "variables")))
     step = int(folder.name) if folder.name.isdigit() else 0
     stages = stage_plan.stages(config, gan)
-    # A checkpoint at the border of two stages was made by the first of them.
+    # A checkpoint at the boundary of two stages belongs to the first of them.
     stage = stages[stage_plan.number_at(stages, max(step - 1, 0))]
     return Trained(gan, average, config, stage.network_stage, float(stage.alpha(stage.images_at(step))))
 
 
 @contextmanager
 def naming_config(folder: epath.Path) -> Iterator[None]:
-    """Names the config of a checkpoint in an error about what is in it."""
+    """Adds the path of a checkpoint's config to the message of a ValueError about its content."""
     try:
         yield
     except ValueError as error:
@@ -65,22 +67,25 @@ def naming_config(folder: epath.Path) -> Iterator[None]:
 
 
 def image_shape(config: Config) -> tuple[int, int, int]:
-    """(H, W, C) of the images of a run, from the config that it has written.
+    """Returns (H, W, C) of a run's images, from the config that the run has saved.
 
     Raises:
-      ValueError: if it does not say.
+      FieldError: if the config has no resolution.
     """
     if config.data.resolution_px is None:
-        raise ValueError("config.data.resolution: found None, allowed in a run: the size of its images")
+        raise FieldError("config.data.resolution", None, "the size of the images, which the config of a run holds")
     return (*config.data.resolution_px, config.data.channels)
 
 
 def load_discriminator(path: epath.PathLike) -> dict:
-    """What `gan.discriminator.apply` takes first, of the same runs and checkpoints as `load`.
+    """Loads the variables of the discriminator, the first argument of `gan.discriminator.apply`.
+
+    Args:
+      path: a run folder (its latest checkpoint) or one checkpoint in it.
 
     Raises:
       ValueError: if there is no checkpoint.
     """
     found = store.read_all(store.locate(path))["d"]
-    # An empty mapping is not in a checkpoint.
+    # A checkpoint does not hold empty mappings.
     return tree.map(jnp.asarray, {"params": found["params"], **found.get("variables", {})})

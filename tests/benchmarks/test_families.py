@@ -40,11 +40,11 @@ def test_failures_unfinished_and_weak_recipes_are_named():
     found = {"weak": [_result(recall=0.1)], "good": [_result()], "broken": [{"seed": 0, "failed": "loss is nan"}]}
     found["late"] = []
     text = family_table.render([_entry(name) for name in found], found, kimg=8, seeds=1)
-    section = text.split("## What did not work")[1].split("##")[0]
+    section = text.split("## Failures and weak results")[1].split("##")[0]
     assert "* weak: recall 0.100." in section and "* broken, seed 0: loss is nan" in section
-    assert "* late: 0 of 1 runs are there." in section and "good" not in section
+    assert "* late: 0 of 1 runs are finished." in section and "good" not in section
     good = family_table.render([_entry("good")], {"good": [_result()]}, kimg=8, seeds=1)
-    assert "Nothing." in good.split("## What did not work")[1]
+    assert "Nothing." in good.split("## Failures and weak results")[1]
 
 
 def test_self_modulation_stands_above_its_counterpart():
@@ -54,7 +54,7 @@ def test_self_modulation_stands_above_its_counterpart():
     pairs = text.split("## Self-modulation")[1].split("##")[0]
     rows = [line for line in pairs.splitlines() if line.startswith("| x |")]
     assert ["self-modulated" in row for row in rows] == [True, False] and "0.900" in rows[0] and "0.800" in rows[1]
-    assert "Of x the two forms differ in more than that" in pairs and "| c |" not in pairs
+    assert "The two variants of x also differ in their discriminators" in pairs and "| c |" not in pairs
     assert "## Seen\n\nDigits.\n" in text
 
 

@@ -75,7 +75,7 @@ def test_a_missing_file_is_said_with_its_address(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"<html>", "none of the files that can be read"),
+        (b"<html>", "unknown file format"),
         (zip_file(STATE)[:-30], "damaged"),
         (legacy_file(STATE)[:-3], "has"),
         (zip_file({"fc.bias": STATE["fc.bias"]}), "missing"),

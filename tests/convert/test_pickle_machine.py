@@ -121,7 +121,7 @@ def test_imports_nothing():
         (b"\x97", "NEXT_BUFFER"),
         (b"K\x01\x98", "READONLY_BUFFER"),
         (writer.opcodes(Global("here", "allowed")) + b")}\x92", "NEWOBJ_EX"),
-        (b"\x80\x06K\x01", "protocol 6"),
+        (b"\x80\x06K\x01", "protocol: found 6"),
     ],
 )
 def test_refuses_opcodes_that_network_pickles_do_not_have(opcodes, name):
@@ -165,12 +165,12 @@ def test_persistent_ids_only_where_allowed():
         (b"h\x05", "memo entry 5"),
         (b"j\xff\xff\xff\xff", "memo entry 4294967295"),
         (b"q\x00", "empty stack"),
-        (b"K\x01(K\x02e", "fills a list, but finds int"),
-        (b"(K\x02e", "fills a list, but finds nothing"),
-        (b"K\x01K\x02K\x03s", "fills a dict, but finds int"),
+        (b"K\x01(K\x02e", "fills a list, but the stack holds int"),
+        (b"(K\x02e", "fills a list, but the stack holds nothing"),
+        (b"K\x01K\x02K\x03s", "fills a dict, but the stack holds int"),
         (b"}(K\x02u", "key without a value"),
-        (b"K\x01K\x02\x93", "not named by two strings"),
-        (writer.opcodes(Global("here", "allowed")) + b"]R", "not a tuple of arguments"),
+        (b"K\x01K\x02\x93", "must be named by two strings"),
+        (writer.opcodes(Global("here", "allowed")) + b"]R", "allowed: a tuple of arguments"),
         (b"\x95\xff\xff\xff\xff\xff\xff\xff\x7f", "longer than the file"),
         (b"B\xff\xff\xff\x7fabc", "truncated"),
         (b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7fabc", "truncated"),
@@ -209,10 +209,10 @@ def test_memo_indices_cost_nothing():
 
 def test_keys_are_words_because_others_are_dangerous_to_hash():
     nested_key = b"}" + b")" + b"\x85" * 100_000 + b"N" + b"s"
-    with pytest.raises(PickleRefused, match="dict key is a tuple"):
+    with pytest.raises(PickleRefused, match="dict key: found tuple, allowed: a string"):
         run(b"\x80\x04" + nested_key + b".")
     for key in (2**40, 1.5, None, True, b"bytes"):
-        with pytest.raises(PickleRefused, match="dict key is a"):
+        with pytest.raises(PickleRefused, match="dict key: found "):
             run(writer.dumps({key: 1}))
 
 

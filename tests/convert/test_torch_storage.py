@@ -40,23 +40,26 @@ def test_keeps_every_bit():
         ({"magic": [[]]}, "magic number"),
         ({"version": 1002}, "version"),
         ({"little_endian": False}, "little-endian"),
-        ({"keys": ["other"]}, "exactly the storage"),
-        ({"keys": ["94", "95"]}, "exactly the storage"),
-        ({"keys": []}, "exactly the storage"),
-        ({"numel": 2**62}, "announce 24 items, then"),
-        ({"numel": -1}, "announce 24 items, then"),
-        ({"numel": 23}, "announce 24 items, then"),
+        ({"keys": ["other"]}, "consist of the announced storage"),
+        ({"keys": ["94", "95"]}, "consist of the announced storage"),
+        ({"keys": []}, "consist of the announced storage"),
+        ({"numel": 2**62}, "24 items are announced first, then"),
+        ({"numel": -1}, "24 items are announced first, then"),
+        ({"numel": 23}, "24 items are announced first, then"),
         ({"data": ITEMS.tobytes()[:-1]}, "95 bytes follow"),
         ({"data": ITEMS.tobytes() + b"x"}, "97 bytes follow"),
         ({"data": b""}, "0 bytes follow"),
-        ({"handle": "no id"}, "hold no storage"),
-        ({"persistent_id": 5}, "not that of a storage"),
-        ({"persistent_id": ("module", 1, 2, 3, 4, 5)}, "not that of a storage"),
-        ({"persistent_id": ("storage", "FloatStorage", "94", "cpu", 24, None)}, "not that of a storage"),
-        ({"persistent_id": ("storage", Global("torch", "FloatStorage"), "94", "cpu", 24)}, "not that of a storage"),
+        ({"handle": "no id"}, "no storage found"),
+        ({"persistent_id": 5}, "does not describe a storage"),
+        ({"persistent_id": ("module", 1, 2, 3, 4, 5)}, "does not describe a storage"),
+        ({"persistent_id": ("storage", "FloatStorage", "94", "cpu", 24, None)}, "does not describe a storage"),
+        (
+            {"persistent_id": ("storage", Global("torch", "FloatStorage"), "94", "cpu", 24)},
+            "does not describe a storage",
+        ),
         (
             {"persistent_id": ("storage", Global("torch", "FloatStorage"), "94", "cpu", 24, ("94", 0, 3))},
-            "not that of a storage",
+            "does not describe a storage",
         ),
         ({"persistent_id": ("storage", Global("torch", "FloatStorage"), 94, "cpu", 24, None)}, "wrong types"),
         ({"persistent_id": ("storage", Global("torch", "FloatStorage"), "94", "cpu", -24, None)}, "wrong types"),
@@ -98,7 +101,7 @@ def test_refuses_truncated_bytes():
 
 @pytest.mark.parametrize("arguments", [(), (b"", b""), ("text",), ([],)])
 def test_refuses_other_arguments(arguments):
-    with pytest.raises(PickleRefused, match="not made of bytes"):
+    with pytest.raises(PickleRefused, match="must be given as bytes"):
         torch_storage.load_storage(arguments, Budget())
 
 
@@ -136,13 +139,13 @@ def test_views(size, stride, offset):
         ((2**60,), (0,), 0, "more than once"),
         ((2, 3, 4), (12, 3, 1), 0, "more than once"),
         ((0,), (1,), 0, "does not lie inside"),
-        ((3,), (1,), -1, "offset is not made of integers"),
-        ((-3,), (1,), 0, "size is not made of integers"),
-        ((3,), (-1,), 5, "stride is not made of integers"),
-        ((3.0,), (1,), 0, "size is not made of integers"),
-        ((True,), (1,), 0, "size is not made of integers"),
-        ((3,), (None,), 0, "stride is not made of integers"),
-        ((3,), (1,), "0", "offset is not made of integers"),
+        ((3,), (1,), -1, "offset must consist of non-negative integers"),
+        ((-3,), (1,), 0, "size must consist of non-negative integers"),
+        ((3,), (-1,), 5, "stride must consist of non-negative integers"),
+        ((3.0,), (1,), 0, "size must consist of non-negative integers"),
+        ((True,), (1,), 0, "size must consist of non-negative integers"),
+        ((3,), (None,), 0, "stride must consist of non-negative integers"),
+        ((3,), (1,), "0", "offset must consist of non-negative integers"),
         ((3,), (1, 1), 0, "1 sizes and 2 strides"),
         ((1,) * 100, (1,) * 100, 0, "100 sizes"),
     ],
@@ -155,11 +158,11 @@ def test_views_never_leave_the_storage(size, stride, offset, message):
 def test_rebuilding_takes_checked_parts_only():
     storage = torch_storage.Storage(ITEMS)
     for arguments in ((), (storage, 0, (3,), (1,)), (b"", 0, (3,), (1,), False, {})):
-        with pytest.raises(PickleRefused, match="not described by"):
+        with pytest.raises(PickleRefused, match="must be described by"):
             torch_storage.rebuild_tensor(arguments)
-    with pytest.raises(PickleRefused, match="not tuples"):
+    with pytest.raises(PickleRefused, match="must be tuples"):
         torch_storage.rebuild_tensor((storage, 0, [3], (1,), False, {}))
     tensor = torch_storage.rebuild_tensor((storage, 0, (3,), (1,), False, {}, {"metadata": 1}))
     assert torch_storage.rebuild_parameter((tensor, True, {})) is tensor
-    with pytest.raises(PickleRefused, match="not made of a tensor"):
+    with pytest.raises(PickleRefused, match="must wrap a tensor"):
         torch_storage.rebuild_parameter((storage, True, {}))

@@ -49,7 +49,7 @@ def test_reads_every_kind(data):
 
 @pytest.mark.parametrize("data", [b"", b"PNG and so on", b"\x80\x04N.", b"<html>not found</html>"])
 def test_refuses_anything_else(data):
-    with pytest.raises(ValueError, match="none of the files that can be read"):
+    with pytest.raises(ValueError, match="unknown file format, allowed"):
         arrays_of_bytes(data)
 
 
@@ -72,23 +72,23 @@ def test_refuses_objects_and_other_members_of_npz():
     np.savez(stream, a=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
         arrays_of_bytes(stream.getvalue())
-    with pytest.raises(ValueError, match="is no array"):
+    with pytest.raises(ValueError, match="is not an array"):
         arrays_of_bytes(zip_file({}, **{"data.pkl": None}))
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (safetensors(dtype="BF16"), "tensor 'a.weight'.*type 'BF16', allowed: "),
-        (safetensors(shape=[3, 3]), "tensor 'a.weight'.*cannot be read"),
-        (safetensors(shape=[-1, 2]), "tensor 'a.weight'.*do not lie in"),
-        (safetensors(shape=6), "tensor 'a.weight'.*cannot be read"),
-        (safetensors(data_offsets=[0, 1000]), "tensor 'a.weight'.*do not lie in its 40 bytes"),
-        (safetensors(data_offsets=[0]), "tensor 'a.weight'.*cannot be read"),
-        (safetensors(header={"a": {}}), "tensor 'a'.*cannot be read"),
-        (safetensors(header={"a": []}), "tensor 'a'.*cannot be read"),
-        (b"\x09" + bytes(7) + b'{"a": 1]}', "no .safetensors file"),
-        (b"\xff" * 8 + b"{}", "it is truncated, or no .safetensors file"),
+        (safetensors(dtype="BF16"), "cannot read tensor 'a.weight'.*dtype: found 'BF16', allowed: "),
+        (safetensors(shape=[3, 3]), "cannot read tensor 'a.weight'"),
+        (safetensors(shape=[-1, 2]), "tensor 'a.weight'.*do not fit"),
+        (safetensors(shape=6), "cannot read tensor 'a.weight'"),
+        (safetensors(data_offsets=[0, 1000]), "tensor 'a.weight'.*do not fit its 40 bytes"),
+        (safetensors(data_offsets=[0]), "cannot read tensor 'a.weight'"),
+        (safetensors(header={"a": {}}), "cannot read tensor 'a'"),
+        (safetensors(header={"a": []}), "cannot read tensor 'a'"),
+        (b"\x09" + bytes(7) + b'{"a": 1]}', "^not a .safetensors file"),
+        (b"\xff" * 8 + b"{}", "the file is truncated, or not a .safetensors file"),
     ],
 )
 def test_refuses_other_safetensors(data, message):
