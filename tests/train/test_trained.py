@@ -95,7 +95,7 @@ try:
     store.read_all(store.locate(sys.argv[2]))
 except ValueError as error:
     print(error)
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + 120
 while (after := state()) != before and time.monotonic() < deadline:
     time.sleep(0.1)  # Reads of the damaged one end.
 print(json.dumps({name: [before[name], after[name]] for name in before if before[name] != after[name]}))

@@ -20,7 +20,7 @@ from flaxgan.train.checkpoints.quiet import quiet, stay_quiet
 JSON_FILES = ("config/metadata", "manifest/metadata", "*/_METADATA", "*/_sharding", "*/array_metadatas/*")
 """Text files of a checkpoint that Orbax reads, but does not name when they are damaged."""
 
-READS_END_SECONDS = 10.0
+READS_END_SECONDS = 30.0
 """Time by which the other reads of a damaged checkpoint have ended."""
 
 MAX_REASON = 160
