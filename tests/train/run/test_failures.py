@@ -90,8 +90,8 @@ def test_replay_repeats_the_step_and_says_where_it_begins(failed):
     assert lines[0].startswith("step 6, phase g_main, seed 0, on 1 cpu")
     assert named["in training"].startswith(problem) and named["again"] == problem
     assert "\nstate before it finite\n" in outcome.out
-    assert named["layers"].endswith("not finite") and named["gradients"].endswith("not finite")
-    # The poisoned layer is only huge; its statistics are not finite, nor is the layer after them.
+    assert named["layers"].endswith("non-finite") and named["gradients"].endswith("non-finite")
+    # The poisoned layer is only huge; its statistics and the layer after them are non-finite.
     assert lines[lines.index(f"layers       {named['layers']}") + 1].startswith("  Discriminator/b4/conv: ")
     assert "(inf) encountered in square, flaxgan/ops/minibatch_stddev.py:" in named["operation"]
 
