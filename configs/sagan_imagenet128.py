@@ -48,6 +48,7 @@ def get_config(variant: str = "") -> Config:
         snapshot_kimg=2560,
         loss="hinge",
         update_order="d_g",
+        d_passes="concatenated",
         g_optimizer=adam,
         d_optimizer=dataclasses.replace(adam, learning_rate=0.0004),
         ema=EmaConfig(half_life_kimg=0.0),
