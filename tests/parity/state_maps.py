@@ -52,11 +52,12 @@ class StateMap:
         return unflatten_dict({path: flat[places] for path, places in self._ours.items()}, sep="/")
 
     def theirs(self, variables: Tree) -> dict[str, np.ndarray]:
-        """The reference's arrays, as far as our variables, of any collections, hold all of their numbers."""
+        """The reference's arrays, as far as our variables hold all of their numbers; others of ours are passed by."""
         flat, is_known = np.zeros(self._size), np.zeros(self._size, bool)
         for path, array in flatten_dict(variables, sep="/").items():
-            flat[self._ours[path]] = array
-            is_known[self._ours[path]] = True
+            if path in self._ours:
+                flat[self._ours[path]] = array
+                is_known[self._ours[path]] = True
         return {name: flat[places] for name, places in self._places.items() if np.all(is_known[places])}
 
     def sigmas(self, state: State) -> dict[str, np.ndarray]:

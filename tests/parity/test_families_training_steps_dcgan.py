@@ -119,8 +119,8 @@ def _compare(compared: Comparison, iteration: int, updates: list[Update]) -> Non
 def _compare_contrast(compared: Comparison, start: TrainState, feed: Feed) -> None:
     """One pass of D over reals and fakes gives other numbers: those of the passes that the recipe could have."""
     run = Run(with_config(compared.setup, d_passes="concatenated"))
-    phase = next(phase for phase in run.phases if phase.name == "d_main")
-    update = run.update(phase, 0, start, *feed(phase, 0))
+    phase = run.phase("d_main")
+    update = run.evaluate(phase, start, *feed(phase, 0))
     (real_logits,), (fake_logits,) = update.kept("real_logits"), update.kept("fake_logits")
     key = "contrast/iter0_D_concat"
     compared.value(f"{key}/loss_real_fake", losses_of_each_kind(run.setup, real_logits, fake_logits))

@@ -142,8 +142,8 @@ def _compare_contrast(compared: Comparison, start: TrainState, feed: Feed) -> No
     """Other passes of D give other numbers: those that the reference would have with them."""
     for passes, name in (("concatenated", "concat_real_fake"), ("fakes_first", "fake_then_real")):
         run, key = Run(with_config(compared.setup, d_passes=passes)), f"contrast/iter0_D0_{name}"
-        phase = next(phase for phase in run.phases if phase.name == "d_main")
-        update = run.update(phase, 0, start, *feed(phase, 0))
+        phase = run.phase("d_main")
+        update = run.evaluate(phase, start, *feed(phase, 0))
         compared.value(f"{key}/loss", update.scalars["loss"][0])
         compared.buffers(f"{key}/buffers/", update)
         if f"{key}/logits" in compared.case.arrays:

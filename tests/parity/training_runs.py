@@ -16,7 +16,7 @@ import optax
 from reference_training import compiled
 
 from flaxgan.augment import controller
-from flaxgan.train.step import finish_step, phases
+from flaxgan.train.step import finish_step, objectives, phases
 from flaxgan.train.step.loss_context import Depth, LossContext, Reals
 from flaxgan.train.step.optimizers import Optimizers
 from flaxgan.train.step.per_network import NETWORKS, PerNetwork
@@ -90,7 +90,9 @@ class Run:
         self,
         state: TrainState,
         feed: Feed,
-        done: Callable[[Update], None] = lambda update: None,
+        done: Callable[[Update], None],
+        *,
+        prepare: Callable[[Phase, TrainState], TrainState] = lambda phase, state: state,
     ) -> TrainState:
         """Runs one training step as the trainer does.
 
@@ -98,11 +100,12 @@ class Run:
           state: the train state.
           feed: (phase, repeat) -> its inputs.
           done: is given every update.
+          prepare: makes the state before an update of that before it; for draws that networks keep as variables.
         """
         for phase in self.phases:
             if int(state.step) % phase.interval == 0:
                 for repeat in range(phase.repeats):
-                    update = self.update(phase, repeat, state, *feed(phase, repeat))
+                    update = self.update(phase, repeat, prepare(phase, state), *feed(phase, repeat))
                     done(update)
                     state = update.after
         return self._advance(state)
@@ -112,8 +115,20 @@ class Run:
         after, scalars = self._updates[phase.name](state, reals, inputs)
         return Update(phase.name, repeat, state, after, scalars)
 
+    def evaluate(self, phase: Phase, state: TrainState, reals: Reals, inputs: PhaseInputs) -> Update:
+        """Computes the first round of an update without the update."""
+        network = phase.name[0]
+        objective = objectives.main(self.setup, network, self.setup.regularizers.of(network))
+        inputs = jax.tree.map(lambda x: x[0], inputs)
+        _, (after, scalars) = compiled(objective)(state.network(network).params, state, reals, inputs)
+        return Update(phase.name, 0, state, after, jax.tree.map(lambda x: x[None], scalars))
+
+    def phase(self, name: str) -> Phase:
+        """One of the phases."""
+        return next(phase for phase in self.phases if phase.name == name)
+
     def _initial_records(self, network: str) -> dict[str, dict[str, jax.Array]]:
-        phase = next(phase for phase in self.phases if phase.name[0] == network)
+        phase = self.phase(f"{network}_main")
         shape = jax.eval_shape(phase.draw, jax.random.key(0)).latents.z.shape[:2]
         initial = lambda name, value: jnp.zeros(shape) if name.startswith(KEPT) else jnp.asarray(value, float)
         return {
