@@ -77,7 +77,7 @@ def _setup(case: Case, gan: Gan) -> TrainingSetup:
         batch_size=batch,
         update_order="d_g",
         d_passes="reals_first",
-        #        share_latents=True,
+        share_latents=True,
         g_optimizer=adam,
         d_optimizer=adam,
     )
@@ -98,8 +98,9 @@ def _feed(case: Case, iteration: int) -> Feed:
 
 def _compare(compared: Comparison, iteration: int, updates: list[Update]) -> None:
     of_d, of_g = updates
-    for name, update in (("D", of_d), ("G", of_g)):
-        compared.update(update, iteration, name)
+    # The reference's G makes images once, in D's phase; ours keeps what that changes of its statistics in G's own.
+    compared.update(of_d, iteration, "D", g_after=of_g)
+    compared.update(of_g, iteration, "G")
     (real_logits,), (fake_logits,), (g_logits,) = (
         of_d.kept("real_logits"),
         of_d.kept("fake_logits"),

@@ -1,7 +1,9 @@
 """Whole training runs of the reference, stylegan2/trajectory.npz, through the trainer's own phases.
 
 All that training changes is followed: gradients, parameters, Adam's moments, averages and statistics. Only the random
-inputs are the file's, and the optimizers are wrapped so that they keep the gradients they are given.
+inputs are the file's, and the optimizers are wrapped so that they keep the gradients they are given. The reference adds
+the gradients of the rounds of a batch up, where the trainer takes their mean: the wrapped optimizers see the sum, which
+matters to Adam's moments and its eps alone.
 """
 
 import collections
@@ -45,7 +47,9 @@ def test_golden(case_id, record_property):
 @suite.kind("*", inputs=["init/*", "z", "gen_c", "real", "real_c", "pl_noise", "test_z", "test_c"])
 def run_trajectory(case: Case):
     setup = training.setup(case)
-    setup = dataclasses.replace(setup, optimizers=optimizers.Optimizers(*map(keeping_gradients, setup.optimizers)))
+    # The reference adds up the gradients of the rounds, of which the trainer takes the mean.
+    wrapped = (keeping_gradients(optimizer, setup.config.accumulation_rounds) for optimizer in setup.optimizers)
+    setup = dataclasses.replace(setup, optimizers=optimizers.Optimizers(*wrapped))
     run = Run(case, setup)
     _check_options(case, run)
     state = training.train_state(case, setup, prefix="init/")

@@ -23,8 +23,8 @@ def fields(given: Mapping[str, Any]) -> dict[str, Any]:
     cfg = DEFAULTS | given
     size = cfg["resolution"]
     g_px, d_px = ({int(px) for px in cfg[key].split("_")} for key in ("G_attn", "D_attn"))
-    # At 32x32 the reference calls all outputs of D's blocks 16x16.
-    d_px = (d_px | {8} if 16 in d_px else d_px) - ({4} if size == 32 else set())
+    if size == 32:  # There the reference calls the outputs of all of D's blocks 16x16.
+        d_px = {16, 8} if 16 in d_px else set()
     found = {"g_channels": cfg["G_ch"], "d_channels": cfg["D_ch"], "d_wide": cfg["D_wide"]}
     found |= {"g_attention_px": tuple(sorted(g_px & {8 << i for i in range(8) if 8 << i <= size}))}
     found |= {"d_attention_px": tuple(sorted(d_px & {4 << i for i in range(8) if 4 << i < size}))}

@@ -156,13 +156,14 @@ class _Kept(NamedTuple):
     inner: Any
 
 
-def keeping_gradients(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Wraps an optimizer so that its state also holds the gradients that it was given last."""
+def keeping_gradients(optimizer: optax.GradientTransformation, factor: float = 1) -> optax.GradientTransformation:
+    """Wraps an optimizer so that its state also holds the gradients that it was given last, multiplied by a factor."""
 
     def init(params):
         return _Kept(jax.tree.map(jnp.zeros_like, params), optimizer.init(params))
 
-    def update(gradients, state, params):
+    def update(given, state, params):
+        gradients = given if factor == 1 else jax.tree.map(lambda gradient: gradient * factor, given)
         updates, inner = optimizer.update(gradients, state.inner, params)
         return updates, _Kept(gradients, inner)
 

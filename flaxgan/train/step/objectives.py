@@ -21,7 +21,7 @@ from flaxgan.train.step.state import TrainState
 from flaxgan.train.step.training_setup import Regularizer, TrainingSetup
 
 Scalars = dict[str, jax.Array]
-"""Named values for the log, one for each round: [rounds]; the norm of the gradients, a sum over rounds, is [1]."""
+"""Named values for the log, one for each round: [rounds]; the norm of the mean gradient is [1]."""
 
 Objective = Callable[[Any, TrainState, Reals, PhaseInputs], tuple[jax.Array, tuple[TrainState, Scalars]]]
 
@@ -72,10 +72,11 @@ def _g_game(context: LossContext) -> tuple[jax.Array, TrainState, Scalars]:
 
 
 def _d_game(context: LossContext) -> tuple[jax.Array, TrainState, Scalars]:
-    """The generator's statistics move, its parameters do not."""
+    """The generator's parameters stay; its statistics move, unless its own update, on the same latents, moves them."""
     fake, real = context.fake_call.output, context.real_call.output
     values, _ = context.setup.loss(context)
-    state = _with_variables(context.state, g=context.fakes.variables, d=context.d_variables)
+    g_variables = context.state.g.variables if context.setup.config.share_latents else context.fakes.variables
+    state = _with_variables(context.state, g=g_variables, d=context.d_variables)
     state = state.replace(ada=controller.accumulate(state.ada, real.logits))
     scores = {"real_logits": mean_score(real.logits), "fake_logits": mean_score(fake.logits)}
     scalars = {"loss": jnp.mean(values), **scores}
