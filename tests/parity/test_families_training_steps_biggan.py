@@ -189,7 +189,7 @@ def _compare_contrast(compared: Comparison, start: TrainState) -> None:
     run = Run(with_config(compared.setup, d_passes=other, batch_size=d_rows, accumulation_rounds=1))
     reals, inputs = _feed(case, run.setup, 0)(run.phase("d_main"), 0)
     update = run.evaluate(run.phase("d_main"), start, reals, inputs)
-    (real_logits,), (fake_logits,) = update.kept("real_logits"), update.kept("fake_logits")
+    real_logits, fake_logits = (update.kept(f"{kind}_logits")[-1] for kind in ("real", "fake"))
     key = "contrast/iter0_D0_acc0_other_split"
     compared.value(f"{key}/loss_real_fake", losses_of_each_kind(run.setup, real_logits, fake_logits))
     compared.buffers(f"{key}/buffers/", update)
