@@ -80,7 +80,7 @@ class OptimizerConfig:
     eps_hat: bool = False
     """adam: add eps before the bias correction of the second moment (epsilon hat), as TensorFlow 1 and Chainer do."""
     rampup_kimg: float = 0.0
-    """Thousands of images over which the learning rate rises to its full value."""
+    """Thousands of images, from the start of the run, over which the learning rate rises to its full value."""
     decay: Literal["none", "linear", "cosine"] = "none"
     """Schedule by which the learning rate falls to 0 at total_kimg."""
     decay_start_kimg: float = 0.0

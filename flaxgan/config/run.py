@@ -47,7 +47,7 @@ class Config:
     """Passes of D over fakes and reals in its own update: one after the other, each with statistics of its own, or
     concatenated in one pass, whose batch statistics and groups for the minibatch standard deviation span both."""
     share_latents: bool = False
-    """Update G on the latents of the step's last update of D; G's statistics then move in its own update alone."""
+    """Update G on the latents of the step's last update of D; G's statistics then move in the updates of D alone."""
     g_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     """Generator regularizers: functions of flaxgan.losses.regularizers with arguments and `interval` in steps."""
     d_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
