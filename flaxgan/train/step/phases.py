@@ -173,6 +173,7 @@ def _draw(setup: TrainingSetup, num_images: int) -> Callable[[jax.Array], PhaseI
                 shape,
                 labels=setup.labels,
                 mixing_probability=mixing,
+                prior=setup.prior,
                 stage=stage.network_stage,
             ),
             image_noise=jax.random.normal(noise_key, image_shape),
