@@ -122,6 +122,19 @@ class EmaConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class LatentConfig:
+    """The distribution of the latents z in training and in all that is sampled, see `flaxgan.latent_prior`."""
+
+    prior: Literal["normal", "uniform", "truncated_normal"] = "normal"
+    """normal; uniform on [-bound, bound]; truncated_normal: normal where no magnitude exceeds the bound."""
+    bound: float | None = None
+    """Largest magnitude of a component; None is 1 for uniform, 2 for truncated_normal, and none for normal."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "latent.")
+
+
+@dataclasses.dataclass(frozen=True)
 class AugmentConfig:
     """Augmentation of all images that the discriminator sees (Karras et al. 2020a)."""
 
