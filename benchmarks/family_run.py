@@ -52,20 +52,24 @@ def _measured(known: argparse.Namespace) -> dict[str, float | bool | str]:
     from flaxgan.metrics.class_quality import class_quality
     from flaxgan.train import trained
     from flaxgan.train.evaluation import samples
+    from flaxgan.train.step import random_inputs
 
     run = trained.load(known.workdir)
     mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    sample = samples.sampler(run.gan, mesh, stage=run.stage)
-    make = lambda z, labels: samples.generate(sample, run.average, z, labels, batch_size=100, alpha=run.alpha)
+    options = {"noise_mode": run.config.metric_noise} if run.gan.has_style else {}
+    measured = samples.sampler(run.gan, mesh, options, stage=run.stage)
+    shown = samples.sampler(run.gan, mesh, stage=run.stage)
+    make = lambda sample, z, labels: samples.generate(sample, run.average, z, labels, batch_size=100, alpha=run.alpha)
 
     digits = open_source("digits", "", resolution=run.config.data.resolution, channels=1, num_classes=10)
     classifier = _classifier(pathlib.Path(known.classifier), digits)
-    z, labels = samples.metric_latents(run.gan, run.config.seed, NUM_IMAGES)
-    found = class_quality(classifier, digits.images, make(z, labels), labels if run.gan.num_classes else None)
+    sampler = random_inputs.sampler_of(digits.labels, run.gan.num_classes)
+    z, labels = samples.metric_latents(run.gan, run.config.seed, NUM_IMAGES, labels=sampler, prior=run.prior)
+    found = class_quality(classifier, digits.images, make(measured, z, labels), labels if run.gan.num_classes else None)
 
     if known.grid:
-        latents = samples.grid_latents(run.gan, run.config.seed, GRID_ROWS, GRID_COLUMNS)
-        picture = samples.grid(make(*latents), GRID_COLUMNS)[::GRID_SHRINK, ::GRID_SHRINK]
+        latents = samples.grid_latents(run.gan, run.config.seed, GRID_ROWS, GRID_COLUMNS, prior=run.prior)
+        picture = samples.grid(make(shown, *latents), GRID_COLUMNS)[::GRID_SHRINK, ::GRID_SHRINK]
         pathlib.Path(known.grid).parent.mkdir(parents=True, exist_ok=True)
         samples.to_picture(picture).save(known.grid, optimize=True)
     log = [json.loads(line) for line in pathlib.Path(known.workdir, "log.jsonl").read_text().splitlines()]

@@ -17,7 +17,7 @@ example.
 
 import dataclasses
 
-from flaxgan.config import Config, DataConfig, EmaConfig, OptimizerConfig
+from flaxgan.config import Config, DataConfig, EmaConfig, LatentConfig, OptimizerConfig
 
 HOW_TO_GET_CELEBA = """\
 CelebA, 202,599 photographs of faces, is at https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html. Crop the aligned images
@@ -46,6 +46,7 @@ def get_config(variant: str = "") -> Config:
         d_passes="reals_first",
         g_optimizer=adam,
         d_optimizer=adam,
+        latent=LatentConfig(prior="uniform"),
         ema=EmaConfig(half_life_kimg=0.0),
         accelerator="gpu_or_tpu",
     )

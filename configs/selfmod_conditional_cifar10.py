@@ -15,7 +15,7 @@ networks of both on 16x16 digits, minutes on 2 CPU cores.
 
 import dataclasses
 
-from flaxgan.config import Config, DataConfig, EmaConfig, OptimizerConfig
+from flaxgan.config import Config, DataConfig, EmaConfig, LatentConfig, OptimizerConfig
 
 HOW_TO_GET_CIFAR10 = """\
 CIFAR-10 is at https://www.cs.toronto.edu/~kriz/cifar.html. Write its 50,000 training images as PNG files into one
@@ -56,6 +56,7 @@ def get_config(variant: str = "") -> Config:
         d_passes="concatenated",
         g_optimizer=adam,
         d_optimizer=adam,
+        latent=LatentConfig(prior="uniform"),
         ema=EmaConfig(half_life_kimg=0.0),
         accelerator="gpu_or_tpu",
     )

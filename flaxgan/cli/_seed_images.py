@@ -2,22 +2,19 @@
 
 import argparse
 import re
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
 from flaxgan.errors import FieldError
+from flaxgan.latent_prior import MIN_NORMAL_BOUND, LatentPrior
 from flaxgan.train.distributed import device_mesh
 from flaxgan.train.evaluation import samples, standing_statistics
+from flaxgan.train.step import random_inputs
 from flaxgan.train.step.state import Average
 from flaxgan.train.trained import Trained, load
 from flaxgan.types import Gan
-
-MIN_TRUNCATION = 0.01
-"""Below it, drawing again takes long."""
 
 MAX_SEEDS = 1_000_000
 
@@ -31,8 +28,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise FieldError("--psi", arguments.psi, "a finite number")
     if arguments.cutoff is not None and arguments.cutoff < 0:
         raise FieldError("--cutoff", arguments.cutoff, "at least 0")
-    if arguments.truncation is not None and not arguments.truncation >= MIN_TRUNCATION:
-        raise FieldError("--truncation", arguments.truncation, f"{MIN_TRUNCATION} or more")
+    if arguments.truncation is not None and not arguments.truncation >= MIN_NORMAL_BOUND:
+        raise FieldError("--truncation", arguments.truncation, f"{MIN_NORMAL_BOUND} or more")
     if (arguments.standing_batches or 0) < 0:
         raise FieldError("--standing-batches", arguments.standing_batches, "0 or more")
     trained = load(arguments.run_path)
@@ -69,41 +66,36 @@ def parse_seeds(text: str) -> list[int]:
 
 def images_of_seeds(trained: Trained, seeds: list[int], arguments: argparse.Namespace) -> np.ndarray:
     """Returns uint8 images [N, H, W, C]. z comes from NumPy's RandomState(seed), as in the official StyleGAN2 code."""
-    gan = trained.gan
-    z = np.stack([latent(seed, gan.z_dim, arguments.truncation) for seed in seeds])
+    gan, prior = trained.gan, trained.prior.truncated(arguments.truncation)
+    z = np.stack([prior.draw_of_seed(seed, gan.z_dim) for seed in seeds])
     labels = _labels(trained, seeds, arguments)
     size = -(-arguments.batch_size // jax.device_count()) * jax.device_count()
     sample = samples.sampler(gan, device_mesh.data_mesh(), _options(gan, arguments), stage=trained.stage)
-    average = _average(trained, labels, arguments.standing_batches)
+    average = _average(trained, prior, _sampled_labels(trained, labels, arguments), arguments.standing_batches)
     return samples.generate(sample, average, z, labels, batch_size=min(size, len(z)), alpha=trained.alpha)
 
 
-def latent(seed: int, z_dim: int, truncation: float | None = None) -> np.ndarray:
-    """Draws the z [z_dim] float32 of a seed; components whose magnitude exceeds the truncation are drawn again.
-
-    References:
-      Brock et al. 2019 (BigGAN), section 3.1, "truncation trick".
-    """
-    random = np.random.RandomState(seed)
-    z = random.randn(z_dim)
-    while truncation is not None and np.any(beyond := np.abs(z) > truncation):
-        z[beyond] = random.randn(int(np.count_nonzero(beyond)))
-    return z.astype(np.float32)
-
-
-def _average(trained: Trained, labels: np.ndarray, num_batches: int | None) -> Average:
-    """Returns the generator's average, with standing statistics where they are asked for."""
+def _average(trained: Trained, prior: LatentPrior, labels: np.ndarray, num_batches: int | None) -> Average:
+    """Returns the generator's average, with standing statistics of a prior and of labels where they are asked for."""
     config = trained.config
-    one: Any = jnp.asarray(labels[0])
-    vectors = None if labels.ndim == 1 else lambda _, shape: jnp.broadcast_to(one, (*shape, labels.shape[1]))
     recalibrate_batch_stats = standing_statistics.batch_stats_recalibrator(
         trained.gan,
         num_batches=config.standing_batches if num_batches is None else num_batches,
         batch_size=config.batch_size,
-        vectors=vectors,
+        labels=random_inputs.sampler_of(labels, trained.gan.num_classes),
+        prior=prior,
         field="--standing-batches",
     )
     return recalibrate_batch_stats(trained.average)
+
+
+def _sampled_labels(trained: Trained, labels: np.ndarray, arguments: argparse.Namespace) -> np.ndarray:
+    """Returns the labels that standing statistics see: those that are asked for, or each class once.
+
+    They do not depend on the seeds, so that the image of a seed does not depend on the other seeds.
+    """
+    everything = (arguments.label, arguments.vector) == (None, None)
+    return np.arange(max(trained.gan.num_classes, 1)) if everything else labels[:1]
 
 
 def _labels(trained: Trained, seeds: list[int], arguments: argparse.Namespace) -> np.ndarray:

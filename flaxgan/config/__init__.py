@@ -10,6 +10,7 @@ from flaxgan.config.parts import (
     EmaConfig,
     GrowthConfig,
     InputNoiseConfig,
+    LatentConfig,
     OptimizerConfig,
 )
 from flaxgan.config.run import Config
@@ -22,6 +23,7 @@ __all__ = [
     "EmaConfig",
     "GrowthConfig",
     "InputNoiseConfig",
+    "LatentConfig",
     "OptimizerConfig",
     "differences",
     "from_json",

@@ -80,7 +80,7 @@ class OptimizerConfig:
     eps_hat: bool = False
     """adam: add eps before the bias correction of the second moment (epsilon hat), as TensorFlow 1 and Chainer do."""
     rampup_kimg: float = 0.0
-    """Thousands of images over which the learning rate rises to its full value."""
+    """Thousands of images, from the start of the run, over which the learning rate rises to its full value."""
     decay: Literal["none", "linear", "cosine"] = "none"
     """Schedule by which the learning rate falls to 0 at total_kimg."""
     decay_start_kimg: float = 0.0
@@ -119,6 +119,19 @@ class EmaConfig:
         require(self.start_kimg >= 0, "ema.start_kimg", self.start_kimg, "0 or more")
         require(self.half_life_kimg >= 0, "ema.half_life_kimg", self.half_life_kimg, "0 or more")
         require(self.rampup is None or self.rampup > 0, "ema.rampup", self.rampup, "None or above 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentConfig:
+    """The distribution of the latents z in training and in all that is sampled, see `flaxgan.latent_prior`."""
+
+    prior: Literal["normal", "uniform", "truncated_normal"] = "normal"
+    """normal; uniform on [-bound, bound]; truncated_normal: normal where no magnitude exceeds the bound."""
+    bound: float | None = None
+    """Largest magnitude of a component; None is 1 for uniform, 2 for truncated_normal, and none for normal."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "latent.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from flaxgan.config.parts import (
     EmaConfig,
     GrowthConfig,
     InputNoiseConfig,
+    LatentConfig,
     OptimizerConfig,
 )
 
@@ -47,7 +48,7 @@ class Config:
     """Passes of D over fakes and reals in its own update: one after the other, each with statistics of its own, or
     concatenated in one pass, whose batch statistics and groups for the minibatch standard deviation span both."""
     share_latents: bool = False
-    """Update G on the latents of the step's last update of D; G's statistics then move in its own update alone."""
+    """Update G on the latents of the step's last update of D; G's statistics then move in the updates of D alone."""
     g_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     """Generator regularizers: functions of flaxgan.losses.regularizers with arguments and `interval` in steps."""
     d_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
@@ -58,6 +59,8 @@ class Config:
     """Optimizer of the discriminator."""
     ema: EmaConfig = EmaConfig()
     """Exponential moving average of the generator."""
+    latent: LatentConfig = LatentConfig()
+    """Distribution of the latents z."""
     augment: AugmentConfig = AugmentConfig()
     """Augmentation of the discriminator's inputs."""
     input_noise: InputNoiseConfig = InputNoiseConfig()
@@ -78,6 +81,10 @@ class Config:
     """Metrics computed at each snapshot, functions of flaxgan.train.evaluation.snapshot_metrics."""
     metric_images: int = 2000
     """Number of generated images for each metric."""
+    metric_labels: Literal["data", "uniform"] = "data"
+    """Labels of generated images for metrics: drawn with their frequencies in the data, or all classes alike."""
+    metric_noise: Literal["random", "const"] = "random"
+    """Noise inputs of a style-based generator for metrics: new for each image, or the constants of sample grids."""
     standing_batches: int = 0
     """Batches over which batch-norm statistics are recomputed before sampling; 0 uses the running statistics."""
     keep_checkpoints: int = 3
@@ -115,6 +122,9 @@ class Config:
         require(self.metric_images >= 1, "metric_images", self.metric_images, "at least 1")
         require(self.standing_batches >= 0, "standing_batches", self.standing_batches, "0 or more")
         require(self.keep_checkpoints >= 1, "keep_checkpoints", self.keep_checkpoints, "at least 1")
+        if self.metric_labels == "uniform":
+            labels = self.data.labels
+            require(labels == "classes", "metric_labels", "uniform", f"'data', because data.labels is {labels!r}")
         every = self.keep_every_kimg
         require(every is None or 0 < every < math.inf, "keep_every_kimg", every, "None or a finite number above 0")
 

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flaxgan import latent_prior
 from flaxgan.errors import FieldError, Words
+from flaxgan.latent_prior import LatentPrior
 from flaxgan.metrics.detector_images import detector_images
 from flaxgan.metrics.interpolation import lerp, slerp
 
@@ -68,12 +70,12 @@ class PathNetworks(NamedTuple):
     image_features: Callable[[jax.Array], jax.Array]
 
 
-def draw_path_pairs(key: jax.Array, *, count: int, z_dim: int) -> PathPairs:
-    """Draws normally distributed ends and uniformly distributed positions of `count` paths."""
+def draw_path_pairs(key: jax.Array, *, count: int, z_dim: int, prior: LatentPrior = latent_prior.NORMAL) -> PathPairs:
+    """Draws the ends, distributed as the prior, and uniformly distributed positions of `count` paths."""
     positions_key, z0_key, z1_key = jax.random.split(key, 3)
     shape = (count, z_dim)
     positions = jax.random.uniform(positions_key, (count,))
-    return PathPairs(jax.random.normal(z0_key, shape), jax.random.normal(z1_key, shape), positions)
+    return PathPairs(prior.draw(z0_key, shape), prior.draw(z1_key, shape), positions)
 
 
 def path_distances(

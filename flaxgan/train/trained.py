@@ -10,6 +10,7 @@ from jax import tree
 
 from flaxgan.config import Config
 from flaxgan.errors import FieldError
+from flaxgan.latent_prior import LatentPrior
 from flaxgan.train.checkpoints import store
 from flaxgan.train.step import binding, stage_plan
 from flaxgan.train.step.state import Average
@@ -28,6 +29,11 @@ class Trained(NamedTuple):
     config: Config
     stage: int | None = None
     alpha: float = 1.0
+
+    @property
+    def prior(self) -> LatentPrior:
+        """The distribution of the latents z."""
+        return binding.bind_prior(self.config.latent)
 
     @property
     def variables(self) -> dict:

@@ -1,14 +1,20 @@
 import argparse
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_runs
+from flax import linen as nn
 from PIL import Image
 
 from flaxgan.cli import _seed_images, generate
+from flaxgan.config import Config, DataConfig, LatentConfig
+from flaxgan.nn.norms import BatchNorm
 from flaxgan.ops.image import to_uint8
 from flaxgan.train import trained
+from flaxgan.train.step.state import Average
+from flaxgan.types import Gan
 
 
 def _read(path) -> np.ndarray:
@@ -49,15 +55,54 @@ def test_other_seeds_are_refused(text):
         _seed_images.parse_seeds(text)
 
 
-def test_truncation_draws_large_components_again():
-    """The others stay: of the same seed, more truncation moves more of z."""
-    whole = _seed_images.latent(3, 500)
-    np.testing.assert_array_equal(whole, np.random.RandomState(3).randn(500).astype(np.float32))
-    for truncation in (2.0, 0.5):
-        z = _seed_images.latent(3, 500, truncation)
-        kept = np.abs(whole) <= truncation
-        np.testing.assert_array_equal(z[kept], whole[kept])
-        assert np.abs(z).max() <= truncation and 0 < np.count_nonzero(~kept) == np.count_nonzero(z != whole)
+class Normalized(nn.Module):
+    """Batch normalization of z moved by ten times its class, shown in one row of pixels."""
+
+    @nn.compact
+    def __call__(self, z, labels=None, *, train: bool = False):
+        normalized = BatchNorm(name="norm")(z + 10.0 * labels[:, None], train=train)
+        return 0.1 * normalized[:, None, :, None]
+
+
+@pytest.fixture(scope="module")
+def normalized():
+    """A trained generator of three classes with batch normalization and a uniform prior on [-2, 2]."""
+    gan = Gan(Normalized(), None, 50, (1, 50, 1), 3)
+    variables = dict(gan.generator.init(jax.random.key(0), jnp.zeros((1, 50)), jnp.zeros((1,), jnp.int32)))
+    config = Config(
+        {"name": "dcgan"}, DataConfig("digits", num_classes=3), latent=LatentConfig("uniform", 2.0), batch_size=64
+    )
+    return trained.Trained(gan, Average({}, variables), config)
+
+
+def _generated(run, *arguments: str) -> np.ndarray:
+    parser = argparse.ArgumentParser()
+    generate.add_arguments(parser)
+    known = parser.parse_args(["RUN", "--seeds=0-63", "--out=unused", "--batch-size=64", *arguments])
+    return _seed_images.images_of_seeds(run, list(range(64)), known).astype(float) / 127.5 - 1
+
+
+@pytest.mark.parametrize("truncation", [(), ("--truncation=0.25",)])
+@pytest.mark.parametrize("label", ["0", "2"])
+def test_standing_statistics_are_those_of_the_sampled_truncation_and_class(normalized, truncation, label):
+    """With statistics of other latents or classes, the pixels would have another mean or deviation."""
+    images = 10 * _generated(normalized, f"--class={label}", "--standing-batches=20", *truncation)
+    np.testing.assert_allclose(images.mean(), 0, atol=0.06)
+    np.testing.assert_allclose(images.std(), 1, atol=0.06)
+
+
+def test_standing_statistics_without_a_class_are_those_of_all_classes_alike(normalized):
+    images = 10 * _generated(normalized, "--standing-batches=20")
+    means = [images[label::3].mean() for label in range(3)]  # The class is the seed modulo 3.
+    deviation = np.sqrt(100 * 2 / 3 + 4 / 3)  # Of 0, 10 or 20, and of a number between -2 and 2.
+    np.testing.assert_allclose(means, np.array([-10, 0, 10]) / deviation, atol=0.1)
+
+
+def test_latents_have_the_prior_of_the_run(normalized):
+    """Running statistics are those of initialization: mean 0, variance 1."""
+    pixels = 10 * _generated(normalized, "--class=0")
+    assert 1.9 < np.abs(pixels).max() <= 2.05
+    np.testing.assert_allclose(pixels.std(), 2 / np.sqrt(3), atol=0.05)
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,7 @@ class GrowingRun:
         """The state at the iteration's position, and whether the optimizers were restarted there."""
         position, run = self.positions[iteration], self.at(iteration)
         stage = run.setup.stage
-        fade_steps = -(-stage.fade_images // stage.images_per_step)
-        step = stage.first_step + (0 if position.begins else fade_steps + (not position.completes))
+        step = stage.first_step if position.begins else stage.faded_step + (not position.completes)
         images_seen = stage.first_image + round(position.alpha * stage.fade_images)
         state = state.replace(step=jnp.int32(step), images_seen=jnp.int32(images_seen))
         if iteration and stage.restarts_at(step):

@@ -95,6 +95,8 @@ def setup_of(*, style: bool = True, optimizer=None, **fields) -> training_setup.
         built,
         loss=binding.bind_loss(chosen, networks),
         labels=label_sampler(None),
+        metric_labels=label_sampler(None),
+        prior=binding.bind_prior(chosen.latent),
         regularizers=binding.bind_regularizers(chosen, networks),
         input_noise=binding.bind_input_noise(chosen.input_noise),
     )

@@ -9,7 +9,8 @@ from etils import epath
 from jax.sharding import Mesh
 from PIL import Image
 
-from flaxgan import prng
+from flaxgan import latent_prior, prng
+from flaxgan.latent_prior import LatentPrior
 from flaxgan.ops.image import to_uint8
 from flaxgan.ops.resampling import nearest_upsample
 from flaxgan.safe_write import naming
@@ -98,7 +99,13 @@ def grid_shape(image_shape: tuple[int, int, int], num_classes: int) -> tuple[int
 
 
 def grid_latents(
-    gan: Gan, seed: int, rows: int, columns: int, *, vectors: LabelSampler | None = None
+    gan: Gan,
+    seed: int,
+    rows: int,
+    columns: int,
+    *,
+    vectors: LabelSampler | None = None,
+    prior: LatentPrior = latent_prior.NORMAL,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws the fixed latents and labels of the sample grid.
 
@@ -108,12 +115,13 @@ def grid_latents(
       rows: number of rows.
       columns: number of columns. Column j shows class j modulo the number of classes.
       vectors: sampler of label vectors, which draws one for each image instead; None for classes.
+      prior: distribution of z.
 
     Returns:
       (z [rows * columns, Z], labels int32 [rows * columns] or float32 [rows * columns, K]).
     """
     key = prng.purpose_key(seed, "sample_grid")
-    z = np.asarray(jax.random.normal(key, (rows * columns, gan.z_dim)))
+    z = np.asarray(prior.draw(key, (rows * columns, gan.z_dim)))
     if vectors is not None:
         return z, np.asarray(vectors(prng.purpose_key(seed, "grid_labels"), (rows * columns,)))
     labels = np.tile(np.arange(columns) % max(gan.num_classes, 1), rows).astype(np.int32)
@@ -121,13 +129,22 @@ def grid_latents(
 
 
 def metric_latents(
-    gan: Gan, seed: int, num_images: int, *, vectors: LabelSampler | None = None
+    gan: Gan, seed: int, num_images: int, *, labels: LabelSampler, prior: LatentPrior = latent_prior.NORMAL
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws fixed latents z [N, Z] for metrics, and balanced labels int32 [N] or label vectors float32 [N, K]."""
-    z = np.asarray(jax.random.normal(prng.purpose_key(seed, "metrics"), (num_images, gan.z_dim)))
-    if vectors is not None:
-        return z, np.asarray(vectors(prng.purpose_key(seed, "metric_labels"), (num_images,)))
-    return z, (np.arange(num_images) % max(gan.num_classes, 1)).astype(np.int32)
+    """Draws the fixed latents and labels of the images that are generated for metrics.
+
+    Args:
+      gan: the networks.
+      seed: the seed of the run.
+      num_images: number of images.
+      labels: sampler of labels.
+      prior: distribution of z.
+
+    Returns:
+      (z [N, Z], labels int32 [N] or float32 [N, K]).
+    """
+    z = np.asarray(prior.draw(prng.purpose_key(seed, "metrics"), (num_images, gan.z_dim)))
+    return z, np.asarray(labels(prng.purpose_key(seed, "metric_labels"), (num_images,)))
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from flaxgan import prng
+from flaxgan import latent_prior, prng
 from flaxgan.errors import FieldError
+from flaxgan.latent_prior import LatentPrior
 from flaxgan.nn.batch_moments import standing_statistics
 from flaxgan.train.step.random_inputs import LabelSampler
 from flaxgan.train.step.state import Average
@@ -25,43 +26,40 @@ def batch_stats_recalibrator(
     *,
     num_batches: int,
     batch_size: int,
-    vectors: LabelSampler | None = None,
+    labels: LabelSampler,
+    prior: LatentPrior = latent_prior.NORMAL,
     field: str = "num_batches",
 ) -> RecalibrateBatchStats:
     """Returns a function that recalibrates the statistics of batch normalization.
 
-    The result is a pure function of the average: its random latents are fixed.
+    The result is a pure function of the average: its random latents are fixed. Labels and prior should be those of the
+    images that are sampled with the statistics.
 
     Args:
       gan: the networks.
-      num_batches: number of batches of random latents, with labels drawn uniformly from all classes, whose moments are
-        averaged. 0 keeps the running statistics.
+      num_batches: number of batches of random latents whose moments are averaged. 0 keeps the running statistics.
       batch_size: number of images in each batch.
-      vectors: sampler of label vectors; None for classes.
+      labels: sampler of labels; unused by unconditional networks.
+      prior: distribution of z, at the truncation of the sampled images.
       field: name of num_batches in an error.
 
     Raises:
       FieldError: if the generator has no batch normalization.
 
     References:
-      Brock et al. 2019 (BigGAN), section 3 and appendix B.
+      Brock et al. 2019 (BigGAN), sections 3 and 3.1, appendix B.
     """
     if not num_batches:
         return lambda average: average
     _require_statistics(gan, num_batches, field)
-
-    def labels(key: jax.Array) -> jax.Array | None:
-        if vectors is not None:
-            return vectors(key, (batch_size,))
-        return jax.random.randint(key, (batch_size,), 0, gan.num_classes) if gan.num_classes else None
 
     @jax.jit
     def moments(average: Average, key: jax.Array) -> Any:
         z_key, label_key, noise_key = jax.random.split(key, 3)
         _, new = gan.generator.apply(
             {"params": average.params, **average.variables},
-            jax.random.normal(z_key, (batch_size, gan.z_dim)),
-            labels(label_key),
+            prior.draw(z_key, (batch_size, gan.z_dim)),
+            labels(label_key, (batch_size,)) if gan.num_classes else None,
             train=True,
             rngs={"noise": noise_key},
             mutable=[*average.variables, "batch_moments"],

@@ -36,7 +36,8 @@ def admit(run: PreparedRun) -> PreparedRun:
         run.setup.gan,
         num_batches=run.config.standing_batches,
         batch_size=run.config.batch_size,
-        vectors=run.setup.vector_labels,
+        labels=run.setup.metric_labels,
+        prior=run.setup.prior,
         field="config.standing_batches",
     )
     run_folder.require_same_run(run.folder, run.config, run.data)

@@ -1,5 +1,8 @@
 """Snapshots of a run: image grids and metrics, which accompany a checkpoint."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -16,7 +19,10 @@ class Snapshots:
 
     def __init__(self, run: PreparedRun, logs: Logs, stage: Stage) -> None:
         self._run, self._logs, self._stage = run, logs, stage
-        self._sample = samples.sampler(run.setup.gan, run.mesh, stage=stage.network_stage)
+        gan, noise = run.setup.gan, run.config.metric_noise
+        self._sample = samples.sampler(gan, run.mesh, stage=stage.network_stage)
+        options = {"noise_mode": noise} if gan.has_style else {}
+        self._metric_sample = samples.sampler(gan, run.mesh, options, stage=stage.network_stage)
 
     def save_reals(self) -> None:
         """Saves the grid of real images."""
@@ -33,8 +39,10 @@ class Snapshots:
         run, kimg = self._run, int(state.images_seen) / 1000
         setup, seed = run.setup, run.config.seed
         rows, columns = samples.grid_shape(setup.gan.image_shape, setup.gan.num_classes)
-        latents = samples.grid_latents(setup.gan, seed, rows, columns, vectors=setup.vector_labels)
-        self._save_grid(f"fakes{round(kimg):06d}", self._generate(state, *latents), columns, step=step)
+        settings: dict[str, Any] = {"vectors": setup.vector_labels, "prior": setup.prior}
+        latents = samples.grid_latents(setup.gan, seed, rows, columns, **settings)
+        fakes = self._generate(self._sample, state, *latents)
+        self._save_grid(f"fakes{round(kimg):06d}", fakes, columns, step=step)
         measured = self._measure(state) if run.measures else {}
         if measured:
             self._logs.measured({"step": step, "kimg": kimg, **measured})
@@ -42,19 +50,22 @@ class Snapshots:
 
     def _measure(self, state: TrainState) -> dict[str, float]:
         run = self._run
-        vectors, num_images = run.setup.vector_labels, run.config.metric_images
-        z, labels = samples.metric_latents(run.setup.gan, run.config.seed, num_images, vectors=vectors)
-        fakes = self._generate(state, z, labels)
+        setup, config = run.setup, run.config
+        settings: dict[str, Any] = {"labels": setup.metric_labels, "prior": setup.prior}
+        z, labels = samples.metric_latents(setup.gan, config.seed, config.metric_images, **settings)
+        fakes = self._generate(self._metric_sample, state, z, labels)
         found: dict[str, float] = {}
         for measure in run.measures:
             found |= {name: float(value) for name, value in measure(fakes, labels).items()}
         return found
 
-    def _generate(self, state: TrainState, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def _generate(
+        self, sample: Callable[..., jax.Array], state: TrainState, z: np.ndarray, labels: np.ndarray
+    ) -> np.ndarray:
         size = max(self._stage.batch_size, jax.device_count())
         alpha = float(self._stage.alpha(int(state.images_seen)))
         average = self._run.recalibrate_batch_stats(state.ema)
-        return samples.generate(self._sample, average, z, labels, batch_size=size, alpha=alpha)
+        return samples.generate(sample, average, z, labels, batch_size=size, alpha=alpha)
 
     def _save_grid(self, name: str, images: np.ndarray, columns: int, *, step: int) -> None:
         grid = samples.grid(images, columns)

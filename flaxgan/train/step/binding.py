@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from flaxgan import augment, lookup, networks
+from flaxgan import augment, latent_prior, lookup, networks
 from flaxgan.augment import input_noise
-from flaxgan.config import Config, InputNoiseConfig
+from flaxgan.config import Config, InputNoiseConfig, LatentConfig
 from flaxgan.errors import FieldError, Words
+from flaxgan.latent_prior import LatentPrior
 from flaxgan.losses import adversarial, regularizers
 from flaxgan.losses.stateful import initial_state
 from flaxgan.train.step import optimizers, regularizer_inputs
 from flaxgan.train.step.per_network import NETWORKS, PerNetwork
-from flaxgan.train.step.random_inputs import LabelSampler, label_sampler, vector_sampler
+from flaxgan.train.step.random_inputs import LabelSampler, sampler_of
 from flaxgan.train.step.regularizer_inputs import INPUTS
 from flaxgan.train.step.training_setup import AdversarialLoss, InputNoise, Regularizer, TrainingSetup
 from flaxgan.types import Gan
@@ -60,6 +61,8 @@ def build(
         augment_spec=None if config.augment.policy == "off" else _preset(config.augment.preset),
         input_noise=bind_input_noise(config.input_noise),
         labels=_label_sampler(config, labels),
+        metric_labels=_label_sampler(config, None if config.metric_labels == "uniform" else labels),
+        prior=bind_prior(config.latent),
         optimizers=optimizers.build_optimizers(config, gan.d_layers),
     )
     if constrain is not None:
@@ -135,6 +138,18 @@ def bind_input_noise(config: InputNoiseConfig) -> InputNoise | None:
         strength=functools.partial(input_noise.noise_strength, weight=config.weight, threshold=config.threshold),
         update_score=lambda score, real, fake: update(score, real if follows_reals else fake),
     )
+
+
+def bind_prior(config: LatentConfig) -> LatentPrior:
+    """Returns the distribution of the latents z.
+
+    Raises:
+      FieldError: if the bound does not fit it.
+    """
+    try:
+        return latent_prior.named(config.prior, config.bound)
+    except FieldError as error:
+        raise FieldError(f"config.latent.{error.field}", error.found, error.allowed) from error
 
 
 def complete(config: Config) -> Config:
@@ -218,11 +233,9 @@ def _require_network(network: str, name: str) -> None:
 
 def _label_sampler(config: Config, labels: np.ndarray | None) -> LabelSampler:
     count = config.data.num_classes
-    if config.data.labels == "vectors":
-        return vector_sampler(np.eye(count) if labels is None else labels)
-    if not count:
-        return label_sampler(None)
-    return label_sampler(np.ones(count) if labels is None else np.bincount(labels, minlength=count))
+    if labels is None:
+        labels = np.eye(count) if config.data.labels == "vectors" else np.arange(count)
+    return sampler_of(labels, count)
 
 
 def _preset(name: str) -> augment.AugmentSpec:

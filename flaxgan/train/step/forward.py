@@ -17,7 +17,7 @@ class Latents(struct.PyTreeNode):
     """What a generator is fed with.
 
     Attributes:
-      z: standard normal, [N, Z].
+      z: random numbers of the run's prior, [N, Z].
       labels: int32 [N] (ignored by unconditional networks).
       noise_key: key of the noise inputs.
       z_mix: second latents for style mixing, [N, Z], or None.

@@ -67,16 +67,17 @@ def regularizer(setup: TrainingSetup, network: str, one: Regularizer) -> Objecti
 def _g_game(context: LossContext) -> tuple[jax.Array, TrainState, Scalars]:
     # Only some losses compare with reals; for the others the compiler drops D's call on them.
     _, values = context.setup.loss(context)
-    state = _with_variables(context.state, g=context.fakes.variables, d=context.d_variables)
+    # With shared latents, D's update has made the same images, and the generator's statistics have moved there.
+    g_variables = context.state.g.variables if context.setup.config.share_latents else context.fakes.variables
+    state = _with_variables(context.state, g=g_variables, d=context.d_variables)
     return jnp.mean(values), state, {"loss": jnp.mean(values)}
 
 
 def _d_game(context: LossContext) -> tuple[jax.Array, TrainState, Scalars]:
-    """The generator's parameters stay; its statistics move, unless its own update, on the same latents, moves them."""
+    """The generator's statistics move, its parameters do not."""
     fake, real = context.fake_call.output, context.real_call.output
     values, _ = context.setup.loss(context)
-    g_variables = context.state.g.variables if context.setup.config.share_latents else context.fakes.variables
-    state = _with_variables(context.state, g=g_variables, d=context.d_variables)
+    state = _with_variables(context.state, g=context.fakes.variables, d=context.d_variables)
     state = state.replace(ada=controller.accumulate(state.ada, real.logits))
     scores = {"real_logits": mean_score(real.logits), "fake_logits": mean_score(fake.logits)}
     scalars = {"loss": jnp.mean(values), **scores}

@@ -174,6 +174,7 @@ def _draw(setup: TrainingSetup, num_images: int, rounds: int) -> Callable[[jax.A
                 shape,
                 labels=setup.labels,
                 mixing_probability=mixing,
+                prior=setup.prior,
                 stage=stage.network_stage,
             ),
             image_noise=jax.random.normal(noise_key, image_shape),

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from flax import struct
 
-from flaxgan import augment
+from flaxgan import augment, latent_prior
+from flaxgan.latent_prior import LatentPrior
 from flaxgan.train.step.forward import Latents
 from flaxgan.types import Gan
 
@@ -64,6 +65,20 @@ def vector_sampler(vectors: np.ndarray) -> LabelSampler:
     return sample
 
 
+def sampler_of(labels: np.ndarray, num_classes: int) -> LabelSampler:
+    """Returns a sampler of labels with their frequencies among given ones.
+
+    Args:
+      labels: classes, int [M], or label vectors, [M, K].
+      num_classes: number of classes, or K; 0 draws zeros.
+    """
+    if not num_classes:
+        return label_sampler(None)
+    if labels.ndim == 2:
+        return vector_sampler(labels)
+    return label_sampler(np.bincount(labels, minlength=num_classes))
+
+
 def draw_latents(
     key: jax.Array,
     gan: Gan,
@@ -71,6 +86,7 @@ def draw_latents(
     *,
     labels: LabelSampler,
     mixing_probability: float,
+    prior: LatentPrior = latent_prior.NORMAL,
     stage: int | None = None,
 ) -> Latents:
     """Draws latents for [rounds, images of a round].
@@ -81,11 +97,12 @@ def draw_latents(
       shape: (rounds, images of a round).
       labels: sampler of labels.
       mixing_probability: share of images that are mixed of two latents.
+      prior: distribution of z.
       stage: of a growing network, which uses the styles of the layers up to it; None uses all.
     """
     z_key, label_key, noise_key, mix_key = jax.random.split(key, 4)
     latents = Latents(
-        z=jax.random.normal(z_key, (*shape, gan.z_dim)),
+        z=prior.draw(z_key, (*shape, gan.z_dim)),
         labels=labels(label_key, shape),
         noise_key=jax.random.split(noise_key, shape[0]),
     )
@@ -97,7 +114,7 @@ def draw_latents(
     mixed = jax.random.bernoulli(coin_key, mixing_probability, shape)
     crossover = jax.random.randint(layer_key, shape, 1, in_use)
     return latents.replace(
-        z_mix=jax.random.normal(z_key, (*shape, gan.z_dim)), mix_from=jnp.where(mixed, crossover, num_layers)
+        z_mix=prior.draw(z_key, (*shape, gan.z_dim)), mix_from=jnp.where(mixed, crossover, num_layers)
     )
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import jax
 
+from flaxgan import latent_prior
 from flaxgan.augment import input_noise
 from flaxgan.config import Config
+from flaxgan.latent_prior import LatentPrior
 from flaxgan.train.step import optimizers, stage_plan
 from flaxgan.train.step.optimizers import Optimizers
 from flaxgan.train.step.per_network import NETWORKS, PerNetwork
@@ -96,6 +98,8 @@ class TrainingSetup:
       optimizers: their optimizers.
       loss: the adversarial loss.
       labels: sampler of the labels of generated images.
+      metric_labels: sampler of the labels of images that are generated for metrics.
+      prior: distribution of the latents z.
       regularizers: those of each network, in the recipe's order.
       augment_spec: which augmentations, or None.
       input_noise: noise on the discriminator's inputs, or None.
@@ -108,6 +112,8 @@ class TrainingSetup:
     optimizers: Optimizers
     loss: AdversarialLoss
     labels: LabelSampler
+    metric_labels: LabelSampler
+    prior: LatentPrior = latent_prior.NORMAL
     regularizers: PerNetwork[tuple[Regularizer, ...]] = PerNetwork((), ())
     augment_spec: Any = None
     input_noise: InputNoise | None = None

@@ -8,8 +8,10 @@ import small_gans
 from etils import epath
 from PIL import Image
 
+from flaxgan import latent_prior
 from flaxgan.train.distributed import device_mesh
 from flaxgan.train.evaluation import samples
+from flaxgan.train.step import random_inputs
 from flaxgan.train.step.state import Average
 from flaxgan.types import Gan
 
@@ -70,11 +72,23 @@ def test_latents_of_the_grid_are_fixed_and_its_columns_are_classes():
     assert not samples.grid_latents(_gan(0), 3, 4, 10)[1].any()
 
 
-def test_latents_of_measures_are_fixed_and_balanced():
-    z, labels = samples.metric_latents(_gan(4), 3, 10)
-    np.testing.assert_array_equal(np.bincount(labels), [3, 3, 2, 2])
-    np.testing.assert_array_equal(z, samples.metric_latents(_gan(4), 3, 10)[0])
-    assert not np.array_equal(z, samples.grid_latents(_gan(4), 3, 2, 5)[0])
+def test_latents_of_metrics_are_fixed_and_their_labels_follow_the_sampler():
+    sampler = random_inputs.label_sampler([1, 0, 3])
+    z, labels = samples.metric_latents(_gan(3), 3, 1000, labels=sampler)
+    again, same = samples.metric_latents(_gan(3), 3, 1000, labels=sampler)
+    np.testing.assert_array_equal(z, again)
+    np.testing.assert_array_equal(labels, same)
+    shares = np.bincount(labels, minlength=3) / 1000
+    np.testing.assert_allclose(shares, [0.25, 0, 0.75], atol=4 * np.sqrt(0.25 * 0.75 / 1000))
+    assert not np.array_equal(z[:10], samples.grid_latents(_gan(3), 3, 2, 5)[0])
+
+
+def test_latents_of_grids_and_metrics_have_the_prior_of_the_run():
+    prior = latent_prior.named("uniform", 0.5)
+    grid, _ = samples.grid_latents(_gan(0), 3, 20, 10, prior=prior)
+    measured, _ = samples.metric_latents(_gan(0), 3, 200, labels=random_inputs.label_sampler(None), prior=prior)
+    for z in (grid, measured):
+        assert 0.48 < np.abs(z).max() <= 0.5
 
 
 def test_images_do_not_depend_on_the_batch_size():
@@ -96,7 +110,7 @@ def test_a_sampler_is_traced_once_for_any_number_of_latents_and_any_average():
     gan = Gan(generator, small_gans.SmallDiscriminator(), 5, small_gans.IMAGE_SHAPE, 0)
     sample = samples.sampler(gan, device_mesh.data_mesh())
     for number, count in enumerate((7, 4, 1)):
-        z, labels = samples.metric_latents(gan, number, count)
+        z, labels = samples.metric_latents(gan, number, count, labels=random_inputs.label_sampler(None))
         images = samples.generate(sample, Average({"w": np.float32(number)}, {}), z, labels, batch_size=4, alpha=0.5)
         assert images.shape == (count, 4, 4, 1)
     with pytest.raises(AssertionError, match="traced > 1 times"):

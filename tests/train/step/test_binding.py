@@ -9,7 +9,8 @@ import small_gans
 import tiny_runs
 from flax import linen as nn
 
-from flaxgan.config import AugmentConfig, OptimizerConfig
+from flaxgan.config import AugmentConfig, LatentConfig, OptimizerConfig
+from flaxgan.latent_prior import LatentPrior
 from flaxgan.losses import adversarial, regularizers
 from flaxgan.losses.stateful import stateful
 from flaxgan.train.recipes.loader import load_recipe
@@ -36,6 +37,30 @@ def test_labels_follow_the_data_or_are_balanced(config):
     share = lambda built: float(np.mean(built.labels(jax.random.key(0), (2000,))))
     assert abs(share(binding.build(config, SHAPE)) - 0.5) < 0.05
     assert abs(share(binding.build(config, SHAPE, labels=np.repeat([0, 1], [1, 9]))) - 0.9) < 0.03
+
+
+def test_labels_for_metrics_follow_the_data_unless_the_config_says_otherwise(config):
+    share = lambda built: float(np.mean(built.metric_labels(jax.random.key(0), (2000,))))
+    labels = np.repeat([0, 1], [1, 9])
+    assert abs(share(binding.build(config, SHAPE, labels=labels)) - 0.9) < 0.03
+    uniform = binding.build(dataclasses.replace(config, metric_labels="uniform"), SHAPE, labels=labels)
+    assert abs(share(uniform) - 0.5) < 0.05
+    vectors = dataclasses.replace(config.data, labels="vectors")
+    with pytest.raises(ValueError, match="config.metric_labels: found 'uniform', allowed: 'data', because data.labels"):
+        dataclasses.replace(config, metric_labels="uniform", data=vectors)
+
+
+def test_the_prior_is_that_of_the_config_in_every_phase(config):
+    uniform = dataclasses.replace(config, latent=LatentConfig("uniform", 0.25), style_mixing_probability=0.9)
+    built = binding.build(uniform, SHAPE)
+    assert built.prior == LatentPrior("uniform", 0.25)
+    for phase in phases.build(built):
+        latents = phase.draw(jax.random.key(0)).latents
+        for z in (latents.z, latents.z_mix):
+            assert 0.2 < np.abs(z).max() <= 0.25
+    message = "config.latent.bound: found 1.0, allowed: None, because a normal prior has no bound"
+    with pytest.raises(ValueError, match=message):
+        binding.build(dataclasses.replace(config, latent=LatentConfig(bound=1.0)), SHAPE)
 
 
 def test_augmentation_is_that_of_the_preset(config):

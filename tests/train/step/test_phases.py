@@ -269,10 +269,12 @@ def test_shared_latents_are_those_of_the_last_update_of_d():
     assert np.any(drawn(apart, 0).latents.z != drawn(d, 2).latents.z)
 
 
-@pytest.mark.parametrize("shared, calls", [(False, 2), (True, 1)])
-def test_with_shared_latents_the_generators_statistics_move_in_its_own_update_alone(shared, calls):
+@pytest.mark.parametrize("shared, calls", [(False, [1, 2]), (True, [1, 1])])
+def test_with_shared_latents_the_generators_statistics_move_in_the_updates_of_d_alone(shared, calls):
+    """As in programs that make the images once and show them to D in both updates."""
     setup = small_gans.setup_of(style=False, update_order="d_g", share_latents=shared)
-    state = small_gans.init(setup)
+    state, found = small_gans.init(setup), []
     for phase in phases.build(setup):
         state, _ = jax.jit(phase.program(seed=0))(state, small_gans.batch(), 0)
-    assert state.g.variables["counts"]["calls"] == calls
+        found.append(int(state.g.variables["counts"]["calls"]))
+    assert found == calls
