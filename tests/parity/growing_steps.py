@@ -15,7 +15,7 @@ import numpy as np
 from goldens import Case, nhwc
 from reference_training import compiled
 from step_comparisons import Comparison
-from training_runs import Run, Update, in_rounds, with_config
+from training_runs import Feed, Run, Update, in_rounds, with_config
 
 from flaxgan.config import Config, EmaConfig, GrowthConfig, OptimizerConfig
 from flaxgan.train.step import ema
@@ -121,6 +121,9 @@ class GrowingRun:
         self._runs = {stage: Run(setup.at(stage)) for stage in {position.stage for position in self.positions}}
         half_life = {"G_ema_halflife": setup.config.ema}
         self._averages = half_life if decay is None else {**half_life, "G_ema": EmaConfig(decay=decay, before_g=True)}
+        self._average_steps = {
+            name: _average_step(one, setup.config.batch_size) for name, one in self._averages.items()
+        }
 
     def at(self, iteration: int) -> Run:
         """The run in the stage of an iteration."""
@@ -189,20 +192,20 @@ class GrowingRun:
         prepare = lambda phase, state: self._prepared(phase.name, iteration, state)
         return self.at(iteration).step(state, self._feed(iteration, state), updates.append, prepare=prepare)
 
-    def _feed(self, iteration: int, state: TrainState):
+    def _feed(self, iteration: int, state: TrainState) -> Feed:
         images = nhwc(self.case.input(f"iter{iteration}/x"))
         factor = self.setup.gan.image_shape[0] // images.shape[1]
         whole = Reals(jnp.asarray(images.repeat(factor, 1).repeat(factor, 2)), np.zeros(len(images), np.int32))
 
+        reals = self.at(iteration).view(whole, state.images_seen)
+
         def feed(phase: Phase, repeat: int) -> tuple[Reals, PhaseInputs]:
-            return compiled(phase.view)(whole, state.images_seen), self._inputs(phase.name, iteration)
+            return reals, self._inputs(phase.name, iteration)
 
         return feed
 
     def _averaged(self, averages: Mapping[str, Average], state: TrainState) -> dict[str, Average]:
-        batch_size = self.setup.config.batch_size
-        average = lambda name, old: _average_step(self._averages[name], state.replace(ema=old), batch_size)
-        return {name: average(name, old) for name, old in averages.items()}
+        return {name: self._average_steps[name](state.replace(ema=old)) for name, old in averages.items()}
 
     def _compare_late(self, compared: Comparison, late: Mapping[str, Average]) -> None:
         """An average of G as it is after its update would be another."""
@@ -214,8 +217,8 @@ class GrowingRun:
                 compared.entry(key, found[weight], name=f"G/{weight}", steps=len(self.positions))
 
 
-def _average_step(config: EmaConfig, state: TrainState, batch_size: int) -> Average:
-    return compiled(lambda state: ema.step(config, state, batch_size).ema)(state)
+def _average_step(config: EmaConfig, batch_size: int) -> Callable[[TrainState], Average]:
+    return compiled(lambda state: ema.step(config, state, batch_size).ema)
 
 
 def latents(z: np.ndarray, **mixing: Any) -> Latents:

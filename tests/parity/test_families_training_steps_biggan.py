@@ -13,7 +13,6 @@ import pytest
 import state_maps
 import torch_biggan
 from goldens import Case, Suite, nchw
-from growing_states import require_variables
 from reference_training import compiled
 from step_comparisons import WEIGHTS, Comparison
 from training_runs import Feed, Run, Update, losses_of_each_kind, with_config
@@ -67,9 +66,6 @@ def run_steps(case: Case):
     }
     maps = {network: state_maps.of_parts(parts[network], states[network]) for network in "GD"}
     g, d = (maps[network].ours(states[network]) for network in "GD")
-    labels = np.zeros(1, np.int32)
-    require_variables(g, gan.generator, np.zeros((1, gan.z_dim)), labels)
-    require_variables(d, gan.discriminator, np.zeros((1, *gan.image_shape)), labels)
     run, compared = Run(setup), Comparison(case, setup, maps, weights=SINGLE_WEIGHTS)
     state = start = run.initial(g, d)
     for iteration in range(case.option("config")["iterations"]):
@@ -161,9 +157,8 @@ def _compare(compared: Comparison, iteration: int, updates: list[Update]) -> Non
     found = {
         f"D/logits_{kind}": np.stack([update.kept(f"{kind}_logits") for update in of_d]) for kind in ("fake", "real")
     }
-    pairs = zip(found["D/logits_real"], found["D/logits_fake"], strict=True)
-    each = [[losses_of_each_kind(compared.setup, *logits) for logits in zip(*pair, strict=True)] for pair in pairs]
-    found["D/loss_real"], found["D/loss_fake"] = np.moveaxis(np.asarray(each), -1, 0)
+    each = losses_of_each_kind(compared.setup, found["D/logits_real"], found["D/logits_fake"])
+    found["D/loss_real"], found["D/loss_fake"] = np.moveaxis(each, -1, 0)
     found["G/loss"], found["G/logits"] = of_g.scalars["loss"], of_g.kept("fake_logits")
     totals = np.stack([update.scalars["loss"] for update in of_d])
     same = np.allclose(totals, found["D/loss_real"] + found["D/loss_fake"], rtol=1e-5)

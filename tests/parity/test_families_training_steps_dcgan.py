@@ -13,7 +13,6 @@ import reference_training
 import state_maps
 import torch_dcgan
 from goldens import Case, Suite, nhwc
-from growing_states import require_variables
 from step_comparisons import Comparison
 from training_runs import Feed, Run, Update, in_rounds, losses_of_each_kind, with_config
 
@@ -46,8 +45,6 @@ def run_steps(case: Case):
     maps = {name: state_maps.of_parts(parts, states[name]) for name, parts in (("G", g_parts), ("D", d_parts))}
     g, d = (maps[name].ours(states[name]) for name in "GD")
     gan = Gan(generator, discriminator, case.input("z").shape[-1], generator.image_shape, 0)
-    require_variables(g, generator, np.zeros((1, gan.z_dim)))
-    require_variables(d, discriminator, np.zeros((1, *gan.image_shape)))
     setup = _setup(case, gan)
     run, compared = Run(setup), Comparison(case, setup, maps)
     state = start = run.initial(g, d)

@@ -14,7 +14,6 @@ import reference_training
 import state_maps
 import torch_mimicry
 from goldens import Case, Suite
-from growing_states import require_variables
 from step_comparisons import Comparison
 from training_runs import Feed, Run, Update, in_rounds, with_config
 
@@ -49,9 +48,6 @@ def run_steps(case: Case):
     maps = {name: state_maps.of_parts(parts, states[name]) for name, parts in (("G", g_parts), ("D", d_parts))}
     g, d = (maps[name].ours(states[name]) for name in "GD")
     gan = Gan(generator, discriminator, case.input("z").shape[-1], generator.image_shape, discriminator.num_classes)
-    labels = np.zeros(1, np.int32) if gan.num_classes else None
-    require_variables(g, generator, np.zeros((1, gan.z_dim)), labels)
-    require_variables(d, discriminator, np.zeros((1, *gan.image_shape)), labels)
     setup = _setup(case, gan)
     run, compared = Run(setup), Comparison(case, setup, maps)
     state = start = run.initial(g, d)

@@ -38,15 +38,13 @@ def test_golden(case_id, record_property):
 def run_steps(case: Case):
     states = {network: case.inputs(f"init/{network}/") for network in "GD"}
     setup = _setup(case)
-    gan, resolution = setup.gan, setup.gan.image_shape[0]
+    resolution = setup.gan.image_shape[0]
     conversions = {"G": growing_states.tf_generator, "D": growing_states.tf_discriminator}
     maps = {
         network: StateMap(states[network], lambda state, convert=convert: {"params": convert(dict(state), resolution)})
         for network, convert in conversions.items()
     }
     g, d = (maps[network].ours(states[network]) for network in "GD")
-    growing_states.require_variables(g, gan.generator, np.zeros((1, gan.z_dim)))
-    growing_states.require_variables(d, gan.discriminator, np.zeros((1, *gan.image_shape)))
     run = GrowingRun(case, setup, functools.partial(_inputs, case), decay=DECAY)
     compared = Comparison(case, setup, maps)
     run.compare(compared, g, d, functools.partial(_compare, compared))

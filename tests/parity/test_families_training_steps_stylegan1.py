@@ -6,7 +6,7 @@ The stored noise of each call takes the place of the constant noise, which is a 
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import growing_states
@@ -48,17 +48,15 @@ def test_golden(case_id, record_property):
 def run_steps(case: Case):
     states = {network: case.inputs(f"init/{network}/") for network in "GD"}
     setup = _setup(case)
-    gan, resolution = setup.gan, setup.gan.image_shape[0]
+    resolution = setup.gan.image_shape[0]
     to_d = lambda state: {"params": growing_states.tf_discriminator(dict(state), resolution)}
     maps = {"G": StateMap(states["G"], lambda state: _generator(state, resolution)), "D": StateMap(states["D"], to_d)}
     g, d = (maps[network].ours(states[network]) for network in "GD")
-    g["buffers"] = {"mapping": {"w_avg": case.input("init_dlatent_avg")}, "synthesis": _noise_of_one(resolution)}
-    growing_states.require_variables(g, gan.generator, np.zeros((1, gan.z_dim)))
-    growing_states.require_variables(d, gan.discriminator, np.zeros((1, *gan.image_shape)))
+    noise = _no_noise(case.option("config")["batch_size"], resolution)
+    g["buffers"] = {"mapping": {"w_avg": case.input("init_dlatent_avg")}, "synthesis": noise}
     _check_mixing(case, setup)
     inputs, with_noise = functools.partial(_inputs, case), functools.partial(_with_noise, case)
     run, compared = GrowingRun(case, setup, inputs, prepared=with_noise), Comparison(case, setup, maps)
-    g["buffers"]["synthesis"] = _noise_of_one(resolution, (case.option("config")["batch_size"],))
     run.compare(compared, g, d, functools.partial(_compare, compared))
     key = "contrast/iter0_D_penalty_at_native_resolution/r1_penalty"
     if key in case.arrays:
@@ -105,12 +103,12 @@ def _generator(state: Mapping[str, Any], resolution: int) -> dict[str, Any]:
     return {"params": {"mapping": growing_states.tf_mapping(of("M/")), "synthesis": synthesis}}
 
 
-def _noise_of_one(resolution: int, shape: tuple[int, ...] = ()) -> dict[str, Any]:
-    """The variables of constant noise: [H, W] of each layer, or with a further axis for the images of a batch."""
-    return _noise_variables(lambda layer: np.zeros((*shape, *2 * (4 << layer // 2,))), resolution)
+def _no_noise(images: int, resolution: int) -> dict[str, Any]:
+    """The variables of constant noise, but with an axis for the images of a batch: [N, H, W] of each layer."""
+    return _noise_variables(lambda layer: np.zeros((images, 4 << layer // 2, 4 << layer // 2)), resolution)
 
 
-def _noise_variables(noise_of_layer, resolution: int) -> dict[str, Any]:
+def _noise_variables(noise_of_layer: Callable[[int], Any], resolution: int) -> dict[str, Any]:
     layers = range(2 * (int(math.log2(resolution)) - 1))
     names = {layer: f"b{4 << layer // 2}/layer{layer % 2}/noise_const" for layer in layers}
     return unflatten_dict({names[layer]: noise_of_layer(layer) for layer in layers}, sep="/")

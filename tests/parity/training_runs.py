@@ -70,6 +70,10 @@ class Run:
 
     Args:
       setup: what its steps are built of.
+
+    Attributes:
+      phases: the trainer's phases in their order.
+      view: (reals of full size, images seen) -> reals as D sees them in its own phase.
     """
 
     def __init__(self, setup: TrainingSetup):
@@ -77,6 +81,7 @@ class Run:
         self.phases = phases.build(self.setup)
         self._updates = {phase.name: compiled(phase.update) for phase in self.phases}
         self._advance = compiled(finish_step.program(self.setup))
+        self.view = compiled(self.phase("d_main").view)
 
     def initial(self, g: Mapping[str, Any], d: Mapping[str, Any]) -> TrainState:
         """The train state before the first step, from the variables of both networks, by collection."""
@@ -211,11 +216,18 @@ def _next(kept: Mapping[str, jax.Array], values: Mapping[str, jax.Array]) -> dic
     return {name: following(kept[name], jax.lax.stop_gradient(row)) for name, row in rows.items()}
 
 
-def losses_of_each_kind(setup: TrainingSetup, real_logits: np.ndarray, fake_logits: np.ndarray) -> tuple[float, float]:
-    """D's mean loss of reals alone and of fakes alone: the others are so far on their side that theirs is 0."""
-    far = jnp.full(real_logits.shape, 1e6)
-    of_reals, of_fakes = (setup.loss.function(*pair)[0] for pair in ((real_logits, -far), (far, fake_logits)))
-    return float(jnp.mean(of_reals)), float(jnp.mean(of_fakes))
+def losses_of_each_kind(setup: TrainingSetup, real_logits: np.ndarray, fake_logits: np.ndarray) -> np.ndarray:
+    """D's mean loss of reals alone and of fakes alone, [..., 2], of logits [..., N].
+
+    The others are so far on their side that their loss is 0.
+    """
+    far = jnp.full(real_logits.shape[-1], 1e6, real_logits.dtype)
+
+    def both(real: jax.Array, fake: jax.Array) -> jax.Array:
+        loss = lambda *logits: jnp.mean(setup.loss.function(*logits)[0])
+        return jnp.stack([loss(real, -far), loss(far, fake)])
+
+    return np.asarray(compiled(jnp.vectorize(both, signature="(n),(n)->(m)"))(real_logits, fake_logits))
 
 
 def with_config(setup: TrainingSetup, **changes: Any) -> TrainingSetup:
