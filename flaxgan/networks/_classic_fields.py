@@ -51,6 +51,7 @@ def checked_norm(
     eps: float,
     momentum: float,
     unbiased: bool,
+    gain_stddev: float | None = None,
     hidden: int | None = 32,
     spectral: SpectralNorm | None = None,
 ) -> NormConfig:
@@ -62,6 +63,7 @@ def checked_norm(
       eps: the field norm_eps.
       momentum: the field norm_momentum.
       unbiased: the field norm_unbiased.
+      gain_stddev: the field norm_gain_stddev.
       hidden: the field hidden.
       spectral: spectral normalization of the kernels of "self_modulated".
 
@@ -73,6 +75,8 @@ def checked_norm(
     checks.require_positive(norm_eps=eps)
     checks.require_shares(norm_momentum=momentum)
     checks.require_booleans(norm_unbiased=unbiased)
+    if gain_stddev is not None:
+        checks.require_shares(norm_gain_stddev=gain_stddev)
     if g_norm is None:
         g_norm = "conditional" if num_classes else "batch"
     checks.require_one_of(NORMS, g_norm=g_norm)
@@ -80,7 +84,7 @@ def checked_norm(
         checks.require(g_norm in OF_CLASSES, "g_norm", g_norm, f"{', '.join(OF_CLASSES)} with labels")
     else:
         checks.require(g_norm != "conditional", "g_norm", g_norm, "another one without labels (data.num_classes is 0)")
-    return NormConfig(g_norm, num_classes, eps, momentum, hidden, spectral, unbiased)
+    return NormConfig(g_norm, num_classes, eps, momentum, hidden, spectral, unbiased, gain_stddev=gain_stddev)
 
 
 def checked_projection(projection: bool | None, num_classes: int) -> int:

@@ -7,7 +7,7 @@ from flax import linen as nn
 
 from flaxgan.errors import FieldError
 from flaxgan.nn.layers import Embed, SpectralNorm
-from flaxgan.nn.norms import BatchNorm, ConditionalBatchNorm, SampleNorm, SelfModulatedBatchNorm
+from flaxgan.nn.norms import BatchNorm, ConditionalBatchNorm, SampleNorm, SelfModulatedBatchNorm, gains
 from flaxgan.nn.optional_inputs import given
 from flaxgan.nn.precision import at_least_float32
 
@@ -39,6 +39,8 @@ class GeneratorNorm(nn.Module):
       shared_hidden: True computes its gain and offset from one hidden layer, False from one each.
       spectral: spectral normalization of the kernels of "self_modulated"; None disables it.
       unbiased: whether running variances are unbiased.
+      gain_stddev: standard deviation of the initial gains of "batch" and "conditional" about 1; None is 0 with "batch"
+        and 0.02 with "conditional".
 
     Raises:
       FieldError: on another kind, or if the condition lacks an input of this kind.
@@ -52,6 +54,7 @@ class GeneratorNorm(nn.Module):
     shared_hidden: bool = True
     spectral: SpectralNorm | None = None
     unbiased: bool = True
+    gain_stddev: float | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: Condition, *, train: bool = False) -> jax.Array:
@@ -66,10 +69,12 @@ class GeneratorNorm(nn.Module):
             case "none":
                 return x
             case "batch":
-                return BatchNorm(**batch)(x, train=train)
+                return BatchNorm(scale_init=gains(self.gain_stddev or 0.0), **batch)(x, train=train)
             case "conditional":
                 if self.num_classes < 1:
                     raise FieldError("num_classes", self.num_classes, "at least 1 with 'conditional'")
+                if self.gain_stddev is not None:
+                    batch |= {"gain_stddev": self.gain_stddev}
                 return ConditionalBatchNorm(self.num_classes, **batch)(x, condition.labels, train=train)
             case "self_modulated":
                 z = given("condition.z", condition.z, "float [N, Z] with 'self_modulated'")

@@ -21,6 +21,7 @@ class NormConfig:
       spectral: spectral normalization of the kernels of "self_modulated"; None disables it.
       unbiased: whether running variances are unbiased.
       shared_hidden: True computes gain and offset of "self_modulated" from one hidden layer, False from one each.
+      gain_stddev: see `GeneratorNorm`.
     """
 
     kind: str = "batch"
@@ -31,6 +32,7 @@ class NormConfig:
     spectral: SpectralNorm | None = None
     unbiased: bool = True
     shared_hidden: bool = True
+    gain_stddev: float | None = None
 
     def layer(self, name: str) -> GeneratorNorm:
         """Returns a normalization layer; inside a compact method, it is a submodule with this name."""
