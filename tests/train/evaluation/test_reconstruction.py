@@ -49,7 +49,7 @@ def test_encode_gives_the_features():
 
 @pytest.mark.parametrize("scale", [None, 1.0, 0.3])
 def test_reconstruct_decodes_standardized_estimates(scale):
-    """Mean and standard deviation are those of each sample's own numbers; 0.9 is the factor of all four official scripts."""
+    """Mean and standard deviation are those of each sample; 0.9 is the factor of all four official scripts."""
     z = IMAGES.reshape(-1, 6) @ E
     z = (z - z.mean(axis=1, keepdims=True)) / z.std(axis=1, keepdims=True)
     expected = (0.9 if scale is None else scale) * z @ G
