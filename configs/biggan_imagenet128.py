@@ -59,6 +59,7 @@ def get_config(variant: str = "") -> Config:
         snapshot_kimg=4096,
         loss="hinge",
         update_order="d_g",
+        d_passes="concatenated",
         g_regularizers={"orthogonal": {"weight": 1e-4}},
         g_optimizer=adam,
         d_optimizer=dataclasses.replace(adam, learning_rate=0.0002),

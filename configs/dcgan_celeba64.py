@@ -43,6 +43,7 @@ def get_config(variant: str = "") -> Config:
         snapshot_kimg=200,
         loss="non_saturating",
         update_order="d_g",
+        d_passes="reals_first",
         g_optimizer=adam,
         d_optimizer=adam,
         latent=LatentConfig(prior="uniform"),

@@ -55,6 +55,7 @@ def get_config(variant: str = "") -> Config:
         snapshot_kimg=2560,
         loss="hinge",
         update_order="g_d",
+        d_passes="concatenated",
         g_optimizer=adam,
         d_optimizer=dataclasses.replace(adam, learning_rate=0.0004),
         ema=EmaConfig(half_life_kimg=0.0),

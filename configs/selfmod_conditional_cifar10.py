@@ -53,6 +53,7 @@ def get_config(variant: str = "") -> Config:
         snapshot_kimg=400,
         loss="hinge",
         update_order="d_g",
+        d_passes="concatenated",
         g_optimizer=adam,
         d_optimizer=adam,
         latent=LatentConfig(prior="uniform"),

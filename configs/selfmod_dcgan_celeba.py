@@ -40,6 +40,7 @@ def get_config(variant: str = "") -> Config:
         snapshot_kimg=200,
         loss="non_saturating",
         update_order="d_g",
+        d_passes="concatenated",
         g_optimizer=adam,
         d_optimizer=adam,
         latent=LatentConfig(prior="uniform"),

@@ -52,6 +52,7 @@ def get_config(variant: str = "") -> Config:
         snapshot_kimg=400,
         loss="hinge",
         update_order="g_d",
+        d_passes="reals_first",
         g_optimizer=adam,
         d_optimizer=adam,
         ema=EmaConfig(half_life_kimg=0.0),

@@ -44,6 +44,9 @@ class Config:
     """Number of images per update of the generator; None is batch_size."""
     update_order: Literal["g_d", "d_g", "joint"] = "g_d"
     """Order of the updates in a step; joint: both networks from the same state and the same random draws."""
+    d_passes: Literal["fakes_first", "reals_first", "concatenated"] = "fakes_first"
+    """Passes of D over fakes and reals in its own update: one after the other, each with statistics of its own, or
+    concatenated in one pass, whose batch statistics and groups for the minibatch standard deviation span both."""
     g_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     """Generator regularizers: functions of flaxgan.losses.regularizers with arguments and `interval` in steps."""
     d_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)

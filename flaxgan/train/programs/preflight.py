@@ -71,8 +71,11 @@ def _check_divisible(field: str, found: int, rounds: int) -> None:
 
 
 def _check_discriminator(field: str, setup: TrainingSetup) -> None:
-    rounds = setup.config.accumulation_rounds
-    for num_images in {setup.batch_size("g"), setup.batch_size("d")}:
+    rounds, d_images = setup.config.accumulation_rounds, setup.batch_size("d")
+    sizes = {setup.batch_size("g"), d_images}
+    if setup.config.d_passes == "concatenated":
+        sizes.add(2 * d_images)
+    for num_images in sorted(sizes):
         try:
             _trace_discriminator(setup, num_images // rounds)
         except ValueError as error:

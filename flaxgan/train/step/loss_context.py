@@ -49,8 +49,9 @@ class Depth(enum.IntEnum):
 class LossContext:
     """One round of a phase, as losses and regularizers see it.
 
-    The discriminator judges the generated images first and the real ones after them, with the variables that the first
-    call left, as in a training loop that calls it twice.
+    `config.d_passes` says in which order the discriminator judges generated and real images while it is trained. A
+    second pass has the variables that the first one left, as in a training loop that calls it twice. While the
+    generator is trained, the discriminator judges the generated images in a pass of their own, which is the first one.
 
     Attributes:
       setup: the run.
@@ -65,6 +66,8 @@ class LossContext:
       fakes: generated images, and the generator's variables after them.
       fake_call: the discriminator on the generated images.
       real_call: the discriminator on the real images.
+      d_variables: the discriminator's variables that the state keeps: those after all passes of the discriminator's own
+        training, and those after the generated images in the generator's.
     """
 
     setup: TrainingSetup
@@ -79,6 +82,7 @@ class LossContext:
     fakes: Any = None
     fake_call: Any = None
     real_call: Any = None
+    d_variables: Any = None
 
     @property
     def g_params(self) -> Any:
@@ -106,12 +110,25 @@ class LossContext:
 
     def judge_fakes(self, images: jax.Array, variables: Any) -> DiscriminatorCall:
         """Calls D on images with the generated images' labels, augmentation and noise."""
-        inputs = self.inputs
-        return self._judge(images, inputs.latents.labels, variables, inputs.fake_draws, inputs.fake_noise)
+        return self._judge(self._as_fakes(images), self.inputs.latents.labels, variables)
 
     def judge_reals(self, images: jax.Array, variables: Any) -> DiscriminatorCall:
         """Calls D on images with the real images' labels, augmentation and noise."""
-        return self._judge(images, self.reals.labels, variables, self.inputs.real_draws, self.inputs.real_noise)
+        return self._judge(self._as_reals(images), self.reals.labels, variables)
+
+    def judge_together(
+        self, fakes: jax.Array, reals: jax.Array, variables: Any
+    ) -> tuple[DiscriminatorCall, DiscriminatorCall]:
+        """Calls D once on generated and real images [N, H, W, C], each with their own labels, augmentation and noise.
+
+        Generated and real images alternate in the batch of the call, so that each device keeps the images it has.
+        """
+        images = _alternate(self._as_fakes(fakes), self._as_reals(reals))
+        labels = _alternate(self.inputs.latents.labels, self.reals.labels)
+        images, labels = self.setup.constrain((images, labels))
+        output, variables = self._judge(images, labels, variables)
+        fake, real = (jax.tree.map(lambda x, first=first: x[first::2], output) for first in (0, 1))
+        return DiscriminatorCall(fake, variables), DiscriminatorCall(real, variables)
 
     def first(self, num_images: int, depth: Depth) -> "LossContext":
         """Returns the context of the first images only."""
@@ -119,16 +136,24 @@ class LossContext:
         inputs, reals = self.setup.constrain((cut(self.inputs), cut(self.reals)))
         return create(self.setup, self.network, self.params, self.state, reals, inputs, depth=depth)
 
-    def _judge(
-        self, images: jax.Array, labels: jax.Array, variables: Any, draws: Any, noise: jax.Array | None
-    ) -> DiscriminatorCall:
+    def _as_fakes(self, images: jax.Array) -> jax.Array:
+        return self._perturbed(images, self.inputs.fake_draws, self.inputs.fake_noise)
+
+    def _as_reals(self, images: jax.Array) -> jax.Array:
+        return self._perturbed(images, self.inputs.real_draws, self.inputs.real_noise)
+
+    def _perturbed(self, images: jax.Array, draws: Any, noise: jax.Array | None) -> jax.Array:
+        """Augments images and adds noise, as far as the run does so."""
         setup = self.setup
         if setup.augment_spec is not None:
             images = augment.augment(images, draws, self.state.ada.p, setup.augment_spec)
         if setup.input_noise is not None:
             images = setup.input_noise.add(images, self.state.input_score, noise)
+        return images
+
+    def _judge(self, images: jax.Array, labels: jax.Array, variables: Any) -> DiscriminatorCall:
         return DiscriminatorCall(
-            *forward.discriminate(setup.gan, self.d_params, variables, images, labels, self.growth)
+            *forward.discriminate(self.setup.gan, self.d_params, variables, images, labels, self.growth)
         )
 
 
@@ -154,15 +179,33 @@ def create(
         else:
             fakes = forward.generate(gan, context.g_params, state.g.variables, latents, context.growth)
         context = dataclasses.replace(context, fakes=fakes)
-    if depth >= Depth.FAKE_LOGITS:
-        fake_call = context.judge_fakes(context.fakes.images, state.d.variables)
-        context = dataclasses.replace(context, fake_call=fake_call)
-    if depth >= Depth.REAL_LOGITS:
-        real_call = context.judge_reals(reals.images, context.fake_call.variables)
-        context = dataclasses.replace(context, real_call=real_call)
-    return context
+    return _judged(context) if depth >= Depth.FAKE_LOGITS else context
+
+
+def _judged(context: LossContext) -> LossContext:
+    """Calls the discriminator on the images of a round."""
+    fakes, reals, variables = context.fakes.images, context.reals.images, context.state.d.variables
+    needs_reals, is_trained = context.depth >= Depth.REAL_LOGITS, context.network == "d"
+    order = context.setup.config.d_passes if needs_reals and is_trained else "fakes_first"
+    real_call = None
+    if order == "concatenated":
+        fake_call, real_call = context.judge_together(fakes, reals, variables)
+    elif order == "reals_first":
+        real_call = context.judge_reals(reals, variables)
+        fake_call = context.judge_fakes(fakes, real_call.variables)
+    else:
+        fake_call = context.judge_fakes(fakes, variables)
+        if needs_reals:
+            real_call = context.judge_reals(reals, fake_call.variables)
+    last_call = real_call if real_call and is_trained and order == "fakes_first" else fake_call
+    return dataclasses.replace(context, fake_call=fake_call, real_call=real_call, d_variables=last_call.variables)
 
 
 def mean_score(logits: jax.Array) -> jax.Array:
     """Returns the mean logit, without a gradient."""
     return jnp.mean(jax.lax.stop_gradient(logits))
+
+
+def _alternate(fakes: jax.Array, reals: jax.Array) -> jax.Array:
+    """Returns [2 N, ...] with the rows fakes[0], reals[0], fakes[1], reals[1], ... of two arrays [N, ...]."""
+    return jnp.stack([fakes, reals], axis=1).reshape(2 * fakes.shape[0], *fakes.shape[1:])

@@ -67,7 +67,7 @@ def regularizer(setup: TrainingSetup, network: str, one: Regularizer) -> Objecti
 def _g_game(context: LossContext) -> tuple[jax.Array, TrainState, Scalars]:
     # Only some losses compare with reals; for the others the compiler drops D's call on them.
     _, values = context.setup.loss(context)
-    state = _with_variables(context.state, g=context.fakes.variables, d=context.fake_call.variables)
+    state = _with_variables(context.state, g=context.fakes.variables, d=context.d_variables)
     return jnp.mean(values), state, {"loss": jnp.mean(values)}
 
 
@@ -75,7 +75,7 @@ def _d_game(context: LossContext) -> tuple[jax.Array, TrainState, Scalars]:
     """The generator's statistics move, its parameters do not."""
     fake, real = context.fake_call.output, context.real_call.output
     values, _ = context.setup.loss(context)
-    state = _with_variables(context.state, g=context.fakes.variables, d=context.real_call.variables)
+    state = _with_variables(context.state, g=context.fakes.variables, d=context.d_variables)
     state = state.replace(ada=controller.accumulate(state.ada, real.logits))
     scores = {"real_logits": mean_score(real.logits), "fake_logits": mean_score(fake.logits)}
     scalars = {"loss": jnp.mean(values), **scores}

@@ -52,6 +52,13 @@ def test_batch_of_a_round_must_be_divisible_by_the_stddev_group():
         preflight.check_batch(_setup(small_gans.config(batch_size=12, accumulation_rounds=2), gan))
 
 
+def test_a_concatenated_pass_shows_the_stddev_groups_twice_the_batch():
+    gan = stylegan2.build(image_shape=(8, 8, 3), num_classes=0, channel_base=64, channel_max=8, mbstd_group_size=4)
+    preflight.check_batch(_setup(small_gans.config(batch_size=3), gan))
+    with pytest.raises(ValueError, match=r"config.batch_size: found 6 in 1 round\(s\).*: group_size: found 4, allowed"):
+        preflight.check_batch(_setup(small_gans.config(batch_size=3, d_passes="concatenated"), gan))
+
+
 def test_batch_of_a_round_must_be_divisible_by_the_shrink():
     path_length = {"path_length": {"interval": 4, "batch_shrink": 3}}
     config = small_gans.config(batch_size=12, accumulation_rounds=2, g_regularizers=path_length)
