@@ -5,7 +5,7 @@ import jax
 from flaxgan.errors import FieldError, Words
 from flaxgan.networks import _checks as checks
 from flaxgan.nn.generator_norm import NORMS
-from flaxgan.nn.layers import SpectralNorm
+from flaxgan.nn.layers import XAVIER, Initializer, SpectralNorm
 from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.pyramid import base_grid
 
@@ -54,6 +54,7 @@ def checked_norm(
     gain_stddev: float | None = None,
     hidden: int | None = 32,
     spectral: SpectralNorm | None = None,
+    kernel_init: Initializer = XAVIER,
 ) -> NormConfig:
     """Checks and builds the normalization of the generator.
 
@@ -66,6 +67,7 @@ def checked_norm(
       gain_stddev: the field norm_gain_stddev.
       hidden: the field hidden.
       spectral: spectral normalization of the kernels of "self_modulated".
+      kernel_init: initializer of these kernels.
 
     Raises:
       FieldError: on another kind, or a kind that is not allowed with this number of classes.
@@ -84,7 +86,8 @@ def checked_norm(
         checks.require(g_norm in OF_CLASSES, "g_norm", g_norm, f"{', '.join(OF_CLASSES)} with labels")
     else:
         checks.require(g_norm != "conditional", "g_norm", g_norm, "another one without labels (data.num_classes is 0)")
-    return NormConfig(g_norm, num_classes, eps, momentum, hidden, spectral, unbiased, gain_stddev=gain_stddev)
+    own = {"gain_stddev": gain_stddev, "kernel_init": kernel_init}
+    return NormConfig(g_norm, num_classes, eps, momentum, hidden, spectral, unbiased, **own)
 
 
 def checked_projection(projection: bool | None, num_classes: int) -> int:

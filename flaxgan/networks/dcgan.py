@@ -262,7 +262,8 @@ def build(
         "unbiased": norm_unbiased,
         "gain_stddev": norm_gain_stddev,
     }
-    norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=spectral["g_spectral"])
+    modulation: dict[str, Any] = {"hidden": hidden, "spectral": spectral["g_spectral"], "kernel_init": _INIT}
+    norm = fields.checked_norm(g_norm, num_classes, **statistics, **modulation)
     image_shape = checks.shape_of(image_shape)
     both: dict[str, Any] = {
         "image_shape": image_shape,

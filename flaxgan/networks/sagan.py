@@ -15,7 +15,7 @@ from flaxgan.networks import _classic_fields as fields
 from flaxgan.nn import pyramid
 from flaxgan.nn.biggan_networks import Discriminator, GeneratorBody
 from flaxgan.nn.layers import SpectralNorm
-from flaxgan.nn.residual import INITIALIZERS
+from flaxgan.nn.residual import INITIALIZERS, kernel_init
 from flaxgan.ops.upsampling import UPSAMPLINGS
 from flaxgan.types import Gan
 
@@ -134,7 +134,12 @@ def build(
         "unbiased": norm_unbiased,
         "gain_stddev": norm_gain_stddev,
     }
-    norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=g_normalization)
+    modulation: dict[str, Any] = {
+        "hidden": hidden,
+        "spectral": g_normalization,
+        "kernel_init": kernel_init(initializer),
+    }
+    norm = fields.checked_norm(g_norm, num_classes, **statistics, **modulation)
     default_px = min(_ATTENTION_PX, pyramid.resolution(image_shape[:2]) // 2)
     both: dict[str, Any] = {"initializer": initializer, "dtype": fields.compute_dtype(dtype)}
     g_outputs = _biggan_plan.generator_outputs(image_shape)

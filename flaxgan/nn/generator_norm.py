@@ -6,7 +6,7 @@ import jax
 from flax import linen as nn
 
 from flaxgan.errors import FieldError
-from flaxgan.nn.layers import Embed, SpectralNorm
+from flaxgan.nn.layers import XAVIER, Embed, Initializer, SpectralNorm
 from flaxgan.nn.norms import BatchNorm, ConditionalBatchNorm, SampleNorm, SelfModulatedBatchNorm, gains
 from flaxgan.nn.optional_inputs import given
 from flaxgan.nn.precision import at_least_float32
@@ -41,6 +41,7 @@ class GeneratorNorm(nn.Module):
       unbiased: whether running variances are unbiased.
       gain_stddev: standard deviation of the initial gains of "batch" and "conditional" about 1; None is 0 with "batch"
         and 0.02 with "conditional".
+      kernel_init: initializer of the kernels of "self_modulated".
 
     Raises:
       FieldError: on another kind, or if the condition lacks an input of this kind.
@@ -55,6 +56,7 @@ class GeneratorNorm(nn.Module):
     spectral: SpectralNorm | None = None
     unbiased: bool = True
     gain_stddev: float | None = None
+    kernel_init: Initializer = XAVIER
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: Condition, *, train: bool = False) -> jax.Array:
@@ -78,7 +80,8 @@ class GeneratorNorm(nn.Module):
                 return ConditionalBatchNorm(self.num_classes, **batch)(x, condition.labels, train=train)
             case "self_modulated":
                 z = given("condition.z", condition.z, "float [N, Z] with 'self_modulated'")
-                norm = SelfModulatedBatchNorm(self.hidden, self.shared_hidden, spectral=self.spectral, **batch)
+                kernels: dict[str, Any] = {"spectral": self.spectral, "kernel_init": self.kernel_init}
+                norm = SelfModulatedBatchNorm(self.hidden, self.shared_hidden, **kernels, **batch)
                 return norm(x, z, train=train)
             case "layer" | "instance":
                 return SampleNorm(per_channel=self.kind == "instance", eps=self.eps, name="norm")(x)
