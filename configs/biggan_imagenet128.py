@@ -5,8 +5,8 @@ Paper:      Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natur
 Command:    python train.py --config configs/biggan_imagenet128.py --config.data.path=imagenet128.zip
 Data:       the 1,281,167 training images of ILSVRC 2012, center-cropped and resized to 128x128, as a ZIP with
             dataset.json or (data.source=folder) one folder per class.
-Hardware:   a TPU pod slice of 128 cores, or 128 GPUs; fewer with config.accumulation_rounds.
-Published:  FID 8.7, Inception score 98.8 without truncation (Brock et al. 2019, table 2).
+Hardware:   a TPU v3 pod slice of 128 cores, as the paper's, or as many GPUs; fewer with config.accumulation_rounds.
+Published:  FID 8.7, Inception score 98.8 without truncation (Brock et al. 2019, table 2; 50,000 images).
 Reproduced: not reproduced by this project.
 
 Variants: `tiny`, small networks on 16x16 digits, minutes on 2 CPU cores.
@@ -43,6 +43,8 @@ def get_config(variant: str = "") -> Config:
             "d_channels": 96,
             "g_attention_px": (64,),
             "d_attention_px": (64,),
+            "spectral_eps": 1e-4,
+            "norm_eps": 1e-4,
         },
         data=DataConfig(
             source="zip",

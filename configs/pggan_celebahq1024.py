@@ -4,12 +4,14 @@ Paper:      Karras et al. 2018, "Progressive Growing of GANs for Improved Qualit
             6.3, appendix A.1; batch sizes and learning rates of the official code's configuration for 8 GPUs.
 Command:    python train.py --config configs/pggan_celebahq1024.py --config.data.path=celebahq1024.zip
 Data:       CelebA-HQ, 30,000 images at 1024x1024, as a ZIP of images or (data.source=folder) a folder of them.
-Hardware:   8 GPUs with 16 GB or a TPU pod slice; the paper used 8 V100 for 4 days.
-Published:  FID 7.79 (Karras et al. 2019, table 1, configuration A).
+Hardware:   8 GPUs with 16 GB or a TPU pod slice; about 2 days on 8 V100 (the official README).
+Published:  FID 7.79 (Karras et al. 2019, table 1, configuration A on CelebA-HQ: the lowest over the course of training;
+            50,000 images against the training set).
 Reproduced: not reproduced by this project.
 
-Variants: `paper`, the settings of the paper's appendix: batch 16, smaller at high resolutions, learning rate 0.001
-throughout, stages of 800 + 800 kimg; `tiny`, small networks that grow from 4x4 to 16x16 digits, minutes on 2 CPU cores.
+Variants: `paper`, the settings of the paper's section 6.3 and appendix A.1 in the original Theano code: batch 16,
+smaller at high resolutions, learning rate 0.001 throughout, stages of 800 + 800 kimg; `tiny`, small networks that grow
+from 4x4 to 16x16 digits, minutes on 2 CPU cores.
 """
 
 import dataclasses

@@ -5,7 +5,8 @@ Paper:      Karras et al. 2019, "A Style-Based Generator Architecture for Genera
 Command:    python train.py --config configs/stylegan_ffhq1024.py --config.data.path=ffhq1024.zip
 Data:       FFHQ, 70,000 images at 1024x1024, as a ZIP of images or (data.source=folder) a folder of them.
 Hardware:   8 GPUs with 16 GB or a TPU pod slice; the paper used a DGX-1 (8 V100) for a week.
-Published:  FID 4.40 (Karras et al. 2019, table 1, configuration F).
+Published:  FID 4.40 (Karras et al. 2019, table 1, configuration F: the lowest over the course of training; 50,000
+            images against 50,000 training images, without truncation; 4.4159 in the README, of the released network).
 Reproduced: not reproduced by this project.
 
 Variant: `tiny`, small networks that grow from 4x4 to 16x16 digits, minutes on 2 CPU cores. In `tiny`, the minibatch
