@@ -13,8 +13,8 @@ Variants: `tiny`, small networks on 16x16 digits, minutes on 2 CPU cores.
 
 D takes two steps for each of the 165,000 steps of G. Images are sampled from a moving average of G. The running
 statistics of batch normalization do not match that average, so standing statistics over 100 batches replace them. For
-the truncation trick see `flaxgan generate --truncation`; for BigGAN-deep, network.deep. Batch and spectral normalization
-have the paper's epsilon of 1e-4, with which it trains in lower precision.
+the truncation trick see `flaxgan generate --truncation`; for BigGAN-deep, network.deep. Batch and spectral
+normalization have the paper's epsilon, 1e-4.
 """
 
 import dataclasses
