@@ -13,8 +13,12 @@ Variants: `tiny`, small networks on 16x16 digits, minutes on 2 CPU cores.
 
 D takes two steps for each of the 165,000 steps of G. Images are sampled from a moving average of G. The running
 statistics of batch normalization do not match that average, so standing statistics over 100 batches replace them. For
-the truncation trick see `flaxgan generate --truncation`; for BigGAN-deep, network.deep. Batch and spectral
-normalization have the paper's epsilon, 1e-4.
+the truncation trick see `flaxgan generate --truncation`; for BigGAN-deep, network.deep.
+
+The epsilons of batch and spectral normalization, 1e-4, are those of the paper and of its released generators; the first
+author's PyTorch code trains with 1e-5 and 1e-6. What the paper leaves open is that of the PyTorch code: Adam's epsilon
+of 1e-6, one pass of D over fakes and reals, and the moving average, which begins at step 20,000 of G and is a copy of G
+before. The PyTorch code averages the vectors of spectral normalization, too; here they are copied.
 """
 
 import dataclasses
@@ -34,7 +38,7 @@ def get_config(variant: str = "") -> Config:
     """Hinge loss, batch 2048, Adam 0.00005 for G and 0.0002 for D, orthogonal regularization of G; or a variant."""
     if variant not in VARIANTS:
         raise ValueError(f"variant: found {variant!r}, allowed: {', '.join(VARIANTS[1:])}, or none")
-    adam = OptimizerConfig(learning_rate=0.00005, b1=0.0, b2=0.999)
+    adam = OptimizerConfig(learning_rate=0.00005, b1=0.0, b2=0.999, eps=1e-6)
     config = Config(
         network={
             "name": "biggan",
@@ -64,7 +68,7 @@ def get_config(variant: str = "") -> Config:
         g_regularizers={"orthogonal": {"weight": 1e-4}},
         g_optimizer=adam,
         d_optimizer=dataclasses.replace(adam, learning_rate=0.0002),
-        ema=EmaConfig(decay=0.9999),
+        ema=EmaConfig(decay=0.9999, start_kimg=19_999 * 2 * 2048 / 1000),
         standing_batches=100,
         fake_labels="uniform",
         metric_labels="uniform",

@@ -12,7 +12,7 @@ Reproduced: not reproduced by this project.
 Variants: `tiny`, small networks on 16x16 digits, minutes on 2 CPU cores.
 
 Batch 128, Adam 0.0002 (0.5, 0.999), uniform latents and weights from N(0, 0.02) are the paper's; the 25 epochs are
-those of PyTorch's example.
+those of PyTorch's example, which also shows D the real images first, and both networks the same generated images.
 """
 
 import dataclasses
@@ -44,6 +44,7 @@ def get_config(variant: str = "") -> Config:
         loss="non_saturating",
         update_order="d_g",
         d_passes="reals_first",
+        share_latents=True,
         g_optimizer=adam,
         d_optimizer=adam,
         latent=LatentConfig(prior="uniform"),

@@ -33,7 +33,7 @@ def get_config(variant: str = "") -> Config:
     """Hinge loss, batch 256, Adam 0.0001 for G and 0.0004 for D, no moving average; or a variant."""
     if variant not in VARIANTS:
         raise ValueError(f"variant: found {variant!r}, allowed: {', '.join(VARIANTS[1:])}, or none")
-    adam = OptimizerConfig(learning_rate=0.0001, b1=0.0, b2=0.9)
+    adam = OptimizerConfig(learning_rate=0.0001, b1=0.0, b2=0.9, eps_hat=True)
     config = Config(
         network={
             "name": "sagan",

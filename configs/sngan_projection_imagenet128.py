@@ -33,7 +33,12 @@ def get_config(variant: str = "") -> Config:
         raise ValueError(f"variant: found {variant!r}, allowed: {', '.join(VARIANTS[1:])}, or none")
     kimg_of_1000_steps = 5 * 64
     adam = OptimizerConfig(
-        learning_rate=0.0002, b1=0.0, b2=0.9, decay="linear", decay_start_kimg=400 * kimg_of_1000_steps
+        learning_rate=0.0002,
+        b1=0.0,
+        b2=0.9,
+        eps_hat=True,
+        decay="linear",
+        decay_start_kimg=400 * kimg_of_1000_steps,
     )
     config = Config(
         network={
@@ -46,7 +51,12 @@ def get_config(variant: str = "") -> Config:
             "norm_gain_stddev": 0.0,
         },
         data=DataConfig(
-            source="zip", path="datasets/imagenet128.zip", resolution=128, num_classes=1000, hint=HOW_TO_GET_IMAGENET
+            source="zip",
+            path="datasets/imagenet128.zip",
+            resolution=128,
+            num_classes=1000,
+            dequantize=True,
+            hint=HOW_TO_GET_IMAGENET,
         ),
         batch_size=64,
         g_batch_size=128,

@@ -27,7 +27,7 @@ or, faster to read over a network, as one uncompressed ZIP file:
 
 def get_config() -> Config:
     """Batch 32, 25,000 kimg, R1 gamma 10, mirrored images."""
-    adam = OptimizerConfig(learning_rate=0.002)
+    adam = OptimizerConfig(learning_rate=0.002, eps_hat=True)
     return Config(
         network={"name": "stylegan2", "channel_base": 32768, "mapping_layers": 8, "mbstd_group_size": 4},
         data=DataConfig(source="zip", path="datasets/ffhq1024.zip", resolution=1024, mirror=True, hint=HOW_TO_GET_FFHQ),

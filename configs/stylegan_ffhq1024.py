@@ -34,7 +34,7 @@ def get_config(variant: str = "") -> Config:
     """Non-saturating loss, R1 gamma 10 in every step, 600 + 600 kimg a stage, 25,000 kimg; or a variant of that."""
     if variant and variant not in VARIANTS:
         raise ValueError(f"variant: found {variant!r}, allowed: {', '.join(VARIANTS)}, or none")
-    adam = OptimizerConfig(learning_rate=0.001, b1=0.0, b2=0.99, eps=1e-8)
+    adam = OptimizerConfig(learning_rate=0.001, b1=0.0, b2=0.99, eps=1e-8, eps_hat=True)
     config = Config(
         network={"name": "stylegan"},
         data=DataConfig(source="zip", path="datasets/ffhq1024.zip", resolution=1024, mirror=True, hint=HOW_TO_GET_FFHQ),
@@ -46,7 +46,7 @@ def get_config(variant: str = "") -> Config:
         update_order="d_g",
         g_optimizer=adam,
         d_optimizer=adam,
-        ema=EmaConfig(half_life_kimg=10.0),
+        ema=EmaConfig(half_life_kimg=10.0, before_g=True),
         growth=GrowthConfig(
             start_px=8,
             fade_kimg=600,
@@ -83,7 +83,7 @@ def _tiny(config: Config) -> Config:
         d_regularizers={"r1": {"gamma": 0.1}},
         g_optimizer=adam,
         d_optimizer=adam,
-        ema=EmaConfig(half_life_kimg=2.0, rampup=0.05),
+        ema=EmaConfig(half_life_kimg=2.0, rampup=0.05, before_g=True),
         growth=GrowthConfig(start_px=4, fade_kimg=8, stabilize_kimg=8),
         accelerator="any",
         metrics=("class_quality",),

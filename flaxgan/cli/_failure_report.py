@@ -44,8 +44,9 @@ def report(setup: TrainingSetup, state: TrainState, batch: dict[str, np.ndarray]
     yield f"again        {'everything is finite' if all_finite else logs.problem(scalars)}"
     yield from _arrays("state before it", nan_trace.not_finite(state))
     phase = phases.by_name(setup, failure.phase)
-    reals = phase.reals(jax.tree.map(jnp.asarray, batch), state.images_seen)
-    inputs = jax.jit(phase.draw)(phase.key(failure.seed, failure.step, failure.repeat))
+    key = phase.key(failure.seed, failure.step, failure.repeat)
+    reals = phase.reals(jax.tree.map(jnp.asarray, batch), state.images_seen, key)
+    inputs = jax.jit(phase.draw)(key)
     watched = nan_trace.watch(setup, failure.phase, state, reals, inputs)
     yield f"values       {', '.join(f'{name} {float(np.mean(value)):.6g}' for name, value in watched.scalars.items())}"
     yield from _arrays("layers", watched.outputs)

@@ -29,6 +29,8 @@ class DataConfig:
     """classes: one class for each image; vectors: a list of numbers for each image, e.g. one 0 or 1 per attribute."""
     mirror: bool = False
     """Flip each image left to right with probability 1/2."""
+    dequantize: bool = False
+    """Add uniform noise as wide as one level of brightness: (level + U(0, 1)) / 128 - 1, as SNGAN does."""
     num_threads: int = 8
     """Number of threads, or processes, that read and decode images on each host."""
     workers: Literal["threads", "processes"] = "threads"
@@ -75,8 +77,10 @@ class OptimizerConfig:
     """Exponential decay rate of the second moment."""
     eps: float = 1e-8
     """Term added to the square root of the second moment."""
+    eps_hat: bool = False
+    """adam: add eps before the bias correction of the second moment (epsilon hat), as TensorFlow 1 and Chainer do."""
     rampup_kimg: float = 0.0
-    """Thousands of images over which the learning rate rises to its full value."""
+    """Thousands of images, from the start of the run, over which the learning rate rises to its full value."""
     decay: Literal["none", "linear", "cosine"] = "none"
     """Schedule by which the learning rate falls to 0 at total_kimg."""
     decay_start_kimg: float = 0.0
@@ -104,6 +108,10 @@ class EmaConfig:
     """Decay rate per step, used instead of the half-life; None uses the half-life."""
     start_kimg: float = 0.0
     """Thousands of images during which the average is a copy of the generator."""
+    before_g: bool = False
+    """Average the generator as it was before its own update of the step, one step behind, as PGGAN and StyleGAN do."""
+    average_spectral: bool = False
+    """Average the vectors of spectral normalization, too, as BigGAN-PyTorch does; False copies them."""
 
     def __post_init__(self) -> None:
         require_types(self, "ema.")

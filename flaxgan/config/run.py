@@ -47,6 +47,8 @@ class Config:
     d_passes: Literal["fakes_first", "reals_first", "concatenated"] = "fakes_first"
     """Passes of D over fakes and reals in its own update: one after the other, each with statistics of its own, or
     concatenated in one pass, whose batch statistics and groups for the minibatch standard deviation span both."""
+    share_latents: bool = False
+    """Update G on the latents of the step's last update of D; G's statistics then move in the updates of D alone."""
     g_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     """Generator regularizers: functions of flaxgan.losses.regularizers with arguments and `interval` in steps."""
     d_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
@@ -70,7 +72,9 @@ class Config:
     style_mixing_probability: float = 0.0
     """Probability of style mixing: two latents, crossed over at a random layer. Needs a style-based generator."""
     accumulation_rounds: int = 1
-    """Gradient accumulation: rounds in which a batch is processed to save memory; their gradients are summed."""
+    """Gradient accumulation: rounds in which a batch is processed to save memory; their gradients are averaged."""
+    g_accumulation_rounds: int | None = None
+    """Number of rounds in an update of the generator; None is accumulation_rounds."""
     init_from: str = ""
     """Run folder or checkpoint that initializes the networks of a new run where names and shapes agree."""
     freeze_d_layers: int = 0
@@ -112,12 +116,10 @@ class Config:
         allowed = f"a divisor of batch_size {self.batch_size}"
         require(rounds >= 1 and self.batch_size % rounds == 0, "accumulation_rounds", rounds, allowed)
         require(self.d_steps >= 1, "d_steps", self.d_steps, "at least 1")
-        g_batch = self.g_batch_size
-        allowed = f"None or a multiple of accumulation_rounds {rounds}"
-        require(g_batch is None or (g_batch >= 1 and g_batch % rounds == 0), "g_batch_size", g_batch, allowed)
+        self._check_g_batch()
         if self.update_order == "joint":
             require(self.d_steps == 1, "d_steps", self.d_steps, "1, because update_order is joint")
-            require(g_batch in (None, self.batch_size), "g_batch_size", g_batch, "None, because update_order is joint")
+            require(not self.share_latents, "share_latents", True, "False, because update_order is joint")
         require(self.freeze_d_layers >= 0, "freeze_d_layers", self.freeze_d_layers, "0 or more")
         require(self.metric_images >= 1, "metric_images", self.metric_images, "at least 1")
         require(self.standing_batches >= 0, "standing_batches", self.standing_batches, "0 or more")
@@ -127,3 +129,19 @@ class Config:
             require(fits, field, getattr(self, field), f"'data', because data.labels is {self.data.labels!r}")
         every = self.keep_every_kimg
         require(every is None or 0 < every < math.inf, "keep_every_kimg", every, "None or a finite number above 0")
+
+    def _check_g_batch(self) -> None:
+        """Checks the number of images and of rounds of the generator's updates."""
+        g_batch, g_rounds = self.g_batch_size, self.g_accumulation_rounds
+        batch = self.batch_size if g_batch is None else g_batch
+        if g_rounds is not None:
+            allowed = f"None or a divisor of the generator's batch of {batch}"
+            require(g_rounds >= 1 and batch % g_rounds == 0, "g_accumulation_rounds", g_rounds, allowed)
+        rounds = self.accumulation_rounds if g_rounds is None else g_rounds
+        allowed = f"None or a multiple of its {rounds} accumulation rounds"
+        require(batch >= 1 and batch % rounds == 0, "g_batch_size", g_batch, allowed)
+        reasons = {"update_order is joint": self.update_order == "joint", "share_latents is True": self.share_latents}
+        for reason in (reason for reason, applies in reasons.items() if applies):
+            require(batch == self.batch_size, "g_batch_size", g_batch, f"None, because {reason}")
+            same = rounds == self.accumulation_rounds
+            require(same, "g_accumulation_rounds", g_rounds, f"None, because {reason}")

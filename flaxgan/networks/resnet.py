@@ -100,6 +100,7 @@ class Discriminator(nn.Module):
       downsamples: number of first blocks that halve the grid.
       num_classes: number of classes of the projection; 0 has none, and labels are then ignored.
       pooling: "sum" or "mean" over all pixels.
+      head_bias: whether the last layer has a bias.
       wide: True widens blocks in their first convolution (compare_gan), False in their second (SNGAN).
       activated_input: whether the first block also begins with norm and ReLU, applied to the image (compare_gan).
       activated_shortcut: see `DiscriminatorBlock`.
@@ -116,6 +117,7 @@ class Discriminator(nn.Module):
     downsamples: int
     num_classes: int = 0
     pooling: str = "sum"
+    head_bias: bool = True
     wide: bool = False
     activated_input: bool = False
     activated_shortcut: bool = False
@@ -158,7 +160,12 @@ class Discriminator(nn.Module):
         features = jnp.sum(x, axis=(1, 2)) if self.pooling == "sum" else jnp.mean(x, axis=(1, 2))  # [N, F]
         init = kernel_init(self.initializer)
         head = ProjectionHead(
-            self.num_classes, spectral=self.spectral, kernel_init=init, embedding_init=init, name="head"
+            self.num_classes,
+            self.head_bias,
+            spectral=self.spectral,
+            kernel_init=init,
+            embedding_init=init,
+            name="head",
         )
         return DiscriminatorOutput(head(features, labels, train=train), features)
 
@@ -193,6 +200,7 @@ def build(
     d_spectral: bool = True,
     d_activated_input: bool = False,
     d_activated_shortcut: bool = False,
+    d_head_bias: bool = True,
     projection: bool | None = None,
     pooling: str = "sum",
     shortcut_kernel: int = 1,
@@ -233,6 +241,7 @@ def build(
       d_spectral: whether the discriminator is spectrally normalized.
       d_activated_input: whether the first block of the discriminator also begins with a ReLU.
       d_activated_shortcut: whether shortcuts of the discriminator take the input of their block after the ReLU.
+      d_head_bias: whether the last layer of the discriminator has a bias.
       projection: whether the discriminator projects features on the class embedding; None does with classes.
       pooling: 'sum' or 'mean' over all pixels before the last layer of the discriminator.
       shortcut_kernel: side of the kernels of the shortcuts: 1, or 3 as in compare_gan.
@@ -258,9 +267,8 @@ def build(
     checks.require_integers(1, z_dim=z_dim, g_channels=g_channels, g_channels_max=g_channels_max)
     checks.require_integers(1, d_channels=d_channels, d_channels_max=d_channels_max)
     checks.require_integers(0, d_flat_blocks=d_flat_blocks)
-    checks.require_booleans(
-        d_wide=d_wide, d_activated_input=d_activated_input, d_activated_shortcut=d_activated_shortcut
-    )
+    checks.require_booleans(d_wide=d_wide, d_activated_input=d_activated_input, d_head_bias=d_head_bias)
+    checks.require_booleans(d_activated_shortcut=d_activated_shortcut)
     checks.require_one_of(UPSAMPLINGS, upsampling=upsampling)
     checks.require_one_of(POOLINGS, pooling=pooling)
     checks.require_one_of(INITIALIZERS, initializer=initializer)
@@ -303,6 +311,7 @@ def build(
         downsamples=d_levels,
         num_classes=fields.checked_projection(projection, num_classes),
         pooling=pooling,
+        head_bias=d_head_bias,
         wide=d_wide,
         activated_input=d_activated_input,
         activated_shortcut=d_activated_shortcut,

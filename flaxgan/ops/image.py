@@ -23,6 +23,32 @@ def to_float(images: jax.Array) -> jax.Array:
     return jnp.asarray(images).astype(jnp.float32) / 127.5 - 1
 
 
+def dequantize(images: jax.Array, uniform: jax.Array) -> jax.Array:
+    """Converts uint8 images to float32 in [-1, 1) with noise within each of the 256 levels: (u + uniform) / 128 - 1.
+
+    The scale is 128, where that of `to_float` is 127.5: each level has an interval of 1/128, and its mean is the centre
+    of that interval. `to_uint8` of the centre is the level again.
+
+    Args:
+      images: uint8, any shape.
+      uniform: numbers in [0, 1) of the same shape.
+
+    Returns:
+      The images as float32 in [-1, 1), of the same shape.
+
+    Raises:
+      FieldError: if the images are not uint8, or the numbers have another shape.
+
+    References:
+      the official code of Miyato et al. 2018 (SNGAN): u / 128 - 1 + U(0, 1/128).
+    """
+    if images.dtype != jnp.uint8:
+        raise FieldError("images", Words(images.dtype), "uint8")
+    if uniform.shape != images.shape:
+        raise FieldError("uniform", Words(f"shape {uniform.shape}"), str(images.shape))
+    return (jnp.asarray(images).astype(jnp.float32) + uniform) / 128 - 1
+
+
 def flip_where(images: jax.Array, flip: jax.Array) -> jax.Array:
     """Flips selected images of a batch from left to right.
 

@@ -1,7 +1,9 @@
 """Whole training runs of the reference, stylegan2/trajectory.npz, through the trainer's own phases.
 
 All that training changes is followed: gradients, parameters, Adam's moments, averages and statistics. Only the random
-inputs are the file's, and the optimizers are wrapped so that they keep the gradients they are given.
+inputs are the file's, and the optimizers are wrapped so that they keep the gradients they are given. The reference adds
+the gradients of the rounds of a batch up, where the trainer takes their mean: the wrapped optimizers see the sum, which
+matters to Adam's moments and its eps alone.
 """
 
 import collections
@@ -45,7 +47,9 @@ def test_golden(case_id, record_property):
 @suite.kind("*", inputs=["init/*", "z", "gen_c", "real", "real_c", "pl_noise", "test_z", "test_c"])
 def run_trajectory(case: Case):
     setup = training.setup(case)
-    setup = dataclasses.replace(setup, optimizers=optimizers.Optimizers(*map(_keeping_gradients, setup.optimizers)))
+    rounds = setup.config.accumulation_rounds
+    wrapped = (_keeping_gradients(optimizer, rounds) for optimizer in setup.optimizers)
+    setup = dataclasses.replace(setup, optimizers=optimizers.Optimizers(*wrapped))
     run = Run(case, setup)
     _check_options(case, run)
     state = training.train_state(case, setup, prefix="init/")
@@ -112,17 +116,18 @@ class Run:
 
 
 class _Kept(NamedTuple):
-    """The gradients that an optimizer was given last, and its own state."""
+    """The gradients that an optimizer was given last, summed over the rounds, and its own state."""
 
     gradients: Any
     inner: Any
 
 
-def _keeping_gradients(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+def _keeping_gradients(optimizer: optax.GradientTransformation, rounds: int) -> optax.GradientTransformation:
     def init(params):
         return _Kept(jax.tree.map(jnp.zeros_like, params), optimizer.init(params))
 
-    def update(gradients, state, params):
+    def update(means, state, params):
+        gradients = jax.tree.map(lambda mean: mean * rounds, means)
         updates, inner = optimizer.update(gradients, state.inner, params)
         return updates, _Kept(gradients, inner)
 

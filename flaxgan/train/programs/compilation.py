@@ -73,19 +73,12 @@ def init_state(setup: TrainingSetup, mesh: Mesh) -> state.TrainState:
 
 
 def restart_optimizers(setup: TrainingSetup, mesh: Mesh, of: state.TrainState) -> state.TrainState:
-    """Returns the state with reinitialized optimizers, with which a new stage of growing starts.
+    """Returns the state with reinitialized optimizers, with which growing goes on after `Stage.restarts_at`.
 
     References:
       Karras et al. 2018 (PGGAN), appendix A.
     """
-
-    def restart(of: Any) -> Any:
-        g, d = (
-            network.replace(opt_state=optimizer.init(network.params))
-            for network, optimizer in zip((of.g, of.d), setup.optimizers)
-        )
-        return of.replace(g=g, d=d)
-
+    restart = lambda of: state.restart_optimizers(of, setup.optimizers)
     return jax.jit(restart, donate_argnums=0, out_shardings=device_mesh.replicated(mesh))(of)
 
 

@@ -97,8 +97,9 @@ def _plan(setup: training_setup.TrainingSetup) -> Iterator[str]:
     per_device = config.batch_size // jax.device_count()
     yield f"devices    {jax.device_count()} {jax.default_backend()} on {jax.process_count()} host(s)"
     yield f"batch      {config.batch_size}, {per_device} a device, in {config.accumulation_rounds} round(s)"
-    if config.d_steps > 1 or config.g_batch_size:
-        yield f"updates    {config.d_steps} of D for one of G, on {setup.batch_size('g')} images"
+    if config.d_steps > 1 or config.g_batch_size or config.g_accumulation_rounds:
+        g_batch = f"{setup.batch_size('g')} images in {setup.rounds('g')} round(s)"
+        yield f"updates    {config.d_steps} of D for one of G, on {g_batch}"
     yield f"steps      {setup.total_steps:,} for {config.total_kimg:g} kimg"
     for stage in setup.stages if len(setup.stages) > 1 else ():
         height, width, _ = stage.image_shape

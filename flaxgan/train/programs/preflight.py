@@ -4,8 +4,8 @@ from typing import Any
 
 import jax
 
-from flaxgan.config import Config
 from flaxgan.errors import FieldError, Words
+from flaxgan.train.step.per_network import NETWORKS
 from flaxgan.train.step.training_setup import TrainingSetup
 
 
@@ -41,10 +41,9 @@ def check_batch(setup: TrainingSetup) -> None:
     for number in range(len(setup.stages)):
         at = setup.at(number)
         field = "growth.batch_sizes" if config.growth.batch_sizes else "batch_size"
-        _check_divisible(field, at.stage.batch_size, config.accumulation_rounds)
-        if config.g_batch_size is not None:
-            _check_divisible("g_batch_size", config.g_batch_size, config.accumulation_rounds)
-        _check_shrink(config, at.batch_size("g"))
+        _check_divisible(field, at, "d")
+        _check_divisible("g_batch_size" if config.g_batch_size is not None else field, at, "g")
+        _check_shrink(at)
         _check_discriminator(field, at)
 
 
@@ -63,19 +62,20 @@ def _check_label_vectors(setup: TrainingSetup) -> None:
             raise FieldError("config.data.labels", "vectors", allowed) from error
 
 
-def _check_divisible(field: str, found: int, rounds: int) -> None:
-    devices = jax.device_count()
+def _check_divisible(field: str, setup: TrainingSetup, network: str) -> None:
+    devices, rounds, found = jax.device_count(), setup.rounds(network), setup.batch_size(network)
     if found % (devices * rounds):
-        allowed = f"a multiple of {devices * rounds} ({devices} device(s) x accumulation_rounds {rounds})"
+        own = network == "g" and setup.config.g_accumulation_rounds is not None
+        name = "g_accumulation_rounds" if own else "accumulation_rounds"
+        allowed = f"a multiple of {devices * rounds} ({devices} device(s) x {name} {rounds})"
         raise FieldError(f"config.{field}", found, allowed)
 
 
 def _check_discriminator(field: str, setup: TrainingSetup) -> None:
-    rounds, d_images = setup.config.accumulation_rounds, setup.batch_size("d")
-    sizes = {setup.batch_size("g"), d_images}
+    calls = {(setup.batch_size(network), setup.rounds(network)) for network in NETWORKS}
     if setup.config.d_passes == "concatenated":
-        sizes.add(2 * d_images)
-    for num_images in sorted(sizes):
+        calls.add((2 * setup.batch_size("d"), setup.rounds("d")))
+    for num_images, rounds in sorted(calls):
         try:
             _trace_discriminator(setup, num_images // rounds)
         except ValueError as error:
@@ -84,9 +84,9 @@ def _check_discriminator(field: str, setup: TrainingSetup) -> None:
             raise FieldError(f"config.{field}", Words(f"{num_images} in {rounds} round(s)"), allowed) from error
 
 
-def _check_shrink(config: Config, batch_size: int) -> None:
-    per_round = batch_size // config.accumulation_rounds
-    for name, settings in config.g_regularizers.items():
+def _check_shrink(setup: TrainingSetup) -> None:
+    per_round = setup.batch_size("g") // setup.rounds("g")
+    for name, settings in setup.config.g_regularizers.items():
         shrink = settings["batch_shrink"]
         if per_round % shrink:
             allowed = f"a divisor of {per_round}, the images of a round (batch_size / accumulation_rounds)"

@@ -15,6 +15,7 @@ from flaxgan.config import Config, DataConfig, differences, from_json, to_json
 from flaxgan.errors import FieldError, Words
 from flaxgan.safe_write import naming, write_whole
 from flaxgan.train.checkpoints import store
+from flaxgan.train.step import binding
 
 RESUMED = "resumed.json"
 """File that notes from which earlier checkpoint the run has continued."""
@@ -213,13 +214,25 @@ def _check_same(folder: RunFolder, old: Config, new: Config) -> None:
     may_change = {*MACHINE_FIELDS, *RETENTION_FIELDS}
     if new.g_optimizer.decay == new.d_optimizer.decay == "none":
         may_change.add("total_kimg")  # Only the end of the run depends on it then.
-    changed = {name: pair for name, pair in differences(old, new).items() if name not in may_change}
+    found = differences(_with_all_options(old), _with_all_options(new))
+    changed = {name: pair for name, pair in found.items() if name not in may_change}
     if changed:
         fields = "\n".join(f"  {name}: {was!r} there, {now!r} here" for name, (was, now) in changed.items())
         raise ValueError(
             f"--workdir: {folder.root} holds a run of another config:\n{fields}\n"
             "Allowed: the same config, which continues that run, or another --workdir"
         )
+
+
+def _with_all_options(config: Config) -> Config:
+    """Writes out the options that networks, losses and regularizers did not have when a config was written.
+
+    A config with names that this version does not have stays as it is; the comparison shows them.
+    """
+    try:
+        return binding.complete(config)
+    except FieldError:
+        return config
 
 
 def _read_json(path: epath.Path) -> dict[str, Any]:

@@ -88,8 +88,6 @@ class Trainer:
                     self._compile()
                 except Cancelled:
                     break
-            if step and step == self._setup.stage.first_step:
-                state = compilation.restart_optimizers(self._setup, self._run.mesh, state)
             state, step = self._train_stage(state, step)
         self._finish(state, step)
         return state
@@ -114,6 +112,9 @@ class Trainer:
         self._waited = 0.0
         with reader.on_devices(self._setup.stage, step, self._run.mesh) as batches:
             while step < self._setup.stage.end_step and not self._stop.is_agreed(step):
+                if self._setup.stage.restarts_at(step):
+                    self._check_finite(state)  # A failed step is saved with the optimizers as they were.
+                    state = compilation.restart_optimizers(self._setup, self._run.mesh, state)
                 state = self._step(state, step, [next(batches) for _ in range(reader.batches_per_step)])
                 step += 1
                 snapshot_due = self._due(step, config.snapshot_kimg)

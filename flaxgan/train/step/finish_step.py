@@ -1,4 +1,7 @@
-"""The end of a step: the generator's average, the counters and the augmentation controller."""
+"""The end of a step: the generator's average, the counters and the augmentation controller.
+
+With `config.ema.before_g`, the generator's main phase has updated the average before.
+"""
 
 from collections.abc import Callable
 
@@ -15,13 +18,9 @@ def program(setup: TrainingSetup) -> Callable[[TrainState], TrainState]:
     adapt = _adapter(setup.config.augment, num_images)
 
     def advance(state: TrainState) -> TrainState:
-        beta = ema.ema_beta(average, state.images_seen, num_images)
-        state = state.replace(
-            ema=ema.update(state.ema, state.g, beta),
-            step=state.step + 1,
-            images_seen=state.images_seen + num_images,
-        )
-        return adapt(state)
+        if not average.before_g:
+            state = ema.step(average, state, num_images)
+        return adapt(state.replace(step=state.step + 1, images_seen=state.images_seen + num_images))
 
     return advance
 

@@ -21,7 +21,7 @@ from flaxgan.train.step.state import TrainState
 from flaxgan.train.step.training_setup import Regularizer, TrainingSetup
 
 Scalars = dict[str, jax.Array]
-"""Named values for the log, one for each round: [rounds]; the norm of the gradients, a sum over rounds, is [1]."""
+"""Named values for the log, one for each round: [rounds]; the norm of the mean gradient is [1]."""
 
 Objective = Callable[[Any, TrainState, Reals, PhaseInputs], tuple[jax.Array, tuple[TrainState, Scalars]]]
 
@@ -67,7 +67,9 @@ def regularizer(setup: TrainingSetup, network: str, one: Regularizer) -> Objecti
 def _g_game(context: LossContext) -> tuple[jax.Array, TrainState, Scalars]:
     # Only some losses compare with reals; for the others the compiler drops D's call on them.
     _, values = context.setup.loss(context)
-    state = _with_variables(context.state, g=context.fakes.variables, d=context.d_variables)
+    # With shared latents, D's update has made the same images, and the generator's statistics have moved there.
+    g_variables = context.state.g.variables if context.setup.config.share_latents else context.fakes.variables
+    state = _with_variables(context.state, g=g_variables, d=context.d_variables)
     return jnp.mean(values), state, {"loss": jnp.mean(values)}
 
 

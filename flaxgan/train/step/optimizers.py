@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
@@ -97,8 +98,26 @@ def lazy(config: OptimizerConfig, ratio: float) -> OptimizerConfig:
 
 
 def adam(config: OptimizerConfig) -> optax.GradientTransformation:
-    """Builds Adam (Kingma and Ba 2015, algorithm 1): eps outside the root, both biases corrected."""
-    return optax.adam(config.learning_rate, b1=config.b1, b2=config.b2, eps=config.eps)
+    """Builds Adam: eps outside the root, beside the corrected second moment, or with eps_hat the uncorrected one.
+
+    With eps_hat an update is -lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps). The state is the same in both forms.
+
+    References:
+      Kingma and Ba 2015, algorithm 1, and the end of section 2 for eps_hat.
+    """
+    corrected = optax.adam(config.learning_rate, b1=config.b1, b2=config.b2, eps=config.eps)
+    if not config.eps_hat:
+        return corrected
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        """Takes the state of the corrected form, and makes updates of its moments."""
+        _, state = corrected.update(updates, state, params)
+        adam_state = state[0]
+        scale = jnp.sqrt(1 - config.b2**adam_state.count) / (1 - config.b1**adam_state.count)
+        step = lambda m, v: -config.learning_rate * scale * m / (jnp.sqrt(v) + config.eps)
+        return jax.tree.map(step, adam_state.mu, adam_state.nu), state
+
+    return optax.GradientTransformation(corrected.init, update)
 
 
 def rmsprop(config: OptimizerConfig) -> optax.GradientTransformation:
@@ -122,6 +141,8 @@ def _optimizer(config: OptimizerConfig, ratio: float) -> optax.GradientTransform
 def _check(field: str, config: OptimizerConfig, total_kimg: float) -> None:
     if config.name not in KINDS:
         raise FieldError(f"config.{field}.name", config.name, ", ".join(KINDS))
+    if config.eps_hat and config.name != "adam":
+        raise FieldError(f"config.{field}.eps_hat", config.eps_hat, f"False, because name is {config.name!r}")
     if config.decay != "none" and config.decay_start_kimg >= total_kimg:
         raise FieldError(
             f"config.{field}.decay_start_kimg", config.decay_start_kimg, f"below total_kimg {total_kimg:g}"

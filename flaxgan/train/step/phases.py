@@ -14,21 +14,17 @@ import optax
 
 from flaxgan import prng
 from flaxgan.errors import FieldError
-from flaxgan.ops.image import flip_where, to_float
-from flaxgan.ops.resampling import box_downsample, fade_reals
-from flaxgan.train.step import objectives, optimizers, random_inputs
+from flaxgan.train.step import ema, objectives, optimizers, random_inputs, real_images
 from flaxgan.train.step.loss_context import Reals
 from flaxgan.train.step.objectives import Objective, Scalars
 from flaxgan.train.step.per_network import NETWORKS, PerNetwork
 from flaxgan.train.step.random_inputs import PhaseInputs
+from flaxgan.train.step.real_images import Batch
 from flaxgan.train.step.state import TrainState
 from flaxgan.train.step.training_setup import TrainingSetup
 
 Update = Callable[[TrainState, Reals, PhaseInputs], tuple[TrainState, Scalars]]
 """(state, reals, inputs) -> (state, scalars)."""
-
-Batch = dict[str, jax.Array]
-"""images uint8 [N, H, W, C], labels int32 [N] or float32 [N, K], and flip bool [N]: images to flip left to right."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +37,9 @@ class Phase:
       repeats: how often it runs in such a step, each time on a new batch.
       draw: key -> its random inputs.
       update: (state, reals, inputs) -> (state, scalars).
-      reals: (images uint8, labels, images seen) -> the real images as the networks of this stage see them.
+      from_batch: (batch, key) -> its real images as floats of full size.
+      view: (real images of full size, images seen) -> the real images as the networks of this stage see them.
+      source: the phase whose last repeat's random inputs it takes; None draws its own.
     """
 
     name: str
@@ -49,7 +47,9 @@ class Phase:
     repeats: int
     draw: Callable[[jax.Array], PhaseInputs]
     update: Update
-    reals: Callable[[Batch, jax.Array], Reals]
+    from_batch: Callable[[Batch, jax.Array], Reals]
+    view: real_images.View
+    source: "Phase | None" = None
 
     def program(self, seed: int) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Scalars]]:
         """Returns the function that is compiled: a batch's images as floats, draws from the step's own key, the update.
@@ -59,15 +59,21 @@ class Phase:
 
         def run(state: TrainState, batch: Batch, repeat: jax.Array) -> tuple[TrainState, Scalars]:
             key = self.key(seed, state.step, repeat)
-            return self.update(state, self.reals(batch, state.images_seen), self.draw(key))
+            return self.update(state, self.reals(batch, state.images_seen, key), self.draw(key))
 
         run.__name__ = self.name
         return run
 
     def key(self, seed: int, step: jax.Array | int, repeat: jax.Array | int) -> jax.Array:
         """Returns the key that the phase draws from, at a step and in one of its repeats."""
+        if self.source is not None:
+            return self.source.key(seed, step, self.source.repeats - 1)
         key = prng.step_key(seed, step, self.name)
         return jax.random.fold_in(key, repeat) if self.repeats > 1 else key
+
+    def reals(self, batch: Batch, images_seen: jax.Array, key: jax.Array) -> Reals:
+        """Returns the real images of a batch as the networks of this stage see them; `key` is that of the phase."""
+        return self.view(self.from_batch(batch, key), images_seen)
 
 
 def build(setup: TrainingSetup) -> tuple[Phase, ...]:
@@ -93,7 +99,18 @@ def by_name(setup: TrainingSetup, name: str) -> Phase:
 def _main_phase(setup: TrainingSetup, network: str) -> Phase:
     """Builds the game, with the regularizers of every step in it."""
     update = _update(setup, network, _main_loss(setup, network), interval=1)
-    return _phase(setup, network, f"{network}_main", update, repeats=setup.config.d_steps if network == "d" else 1)
+    if network == "d":
+        return _phase(setup, "d", "d_main", update, repeats=setup.config.d_steps)
+    phase = _phase(setup, "g", "g_main", _averaging_first(setup, update))
+    return dataclasses.replace(phase, source=_main_phase(setup, "d")) if setup.config.share_latents else phase
+
+
+def _averaging_first(setup: TrainingSetup, update: Update) -> Update:
+    """Returns an update of the generator that updates its average before it, if the config says so."""
+    config, num_images = setup.config.ema, setup.stage.images_per_step
+    if not config.before_g:
+        return update
+    return lambda state, reals, inputs: update(ema.step(config, state, num_images), reals, inputs)
 
 
 def _joint(setup: TrainingSetup) -> Phase:
@@ -109,7 +126,7 @@ def _joint(setup: TrainingSetup) -> Phase:
         regularizers = {"g": after_g.regularizers["g"], "d": after_d.regularizers["d"]}
         return after_d.replace(g=after_g.g, regularizers=regularizers), named
 
-    return _phase(setup, "d", "joint", update)
+    return _phase(setup, "d", "joint", _averaging_first(setup, update))
 
 
 def _main_loss(setup: TrainingSetup, network: str) -> Objective:
@@ -129,37 +146,21 @@ def _phase(
     setup: TrainingSetup, network: str, name: str, update: Callable, *, interval: int = 1, repeats: int = 1
 ) -> Phase:
     num_images = setup.batch_size(network)
-    draw = _draw(setup, num_images)
-    return Phase(name, interval, repeats, draw=draw, update=update, reals=_reals(setup, num_images))
+    return Phase(
+        name,
+        interval,
+        repeats,
+        draw=_draw(setup, num_images, setup.rounds(network)),
+        update=update,
+        from_batch=real_images.from_batch(setup),
+        view=real_images.view(setup, num_images),
+    )
 
 
-def _reals(setup: TrainingSetup, num_images: int) -> Callable[[Batch, jax.Array], Reals]:
-    """Builds the function that brings real images to the size of the stage and blends them like generated ones.
-
-    Images are repeated where more are needed than given.
-    Without data.mirror no image is flipped, and the flips cost nothing.
-    """
-    stage, full_height, mirror = setup.stage, setup.gan.image_shape[0], setup.config.data.mirror
-    factor = full_height // stage.image_shape[0]
-
-    def reals(batch: Batch, images_seen: jax.Array) -> Reals:
-        pixels = flip_where(batch["images"], batch["flip"]) if mirror else batch["images"]
-        images, labels = to_float(pixels), batch["labels"]
-        if len(images) != num_images:
-            images, labels = (jnp.take(x, jnp.arange(num_images) % len(images), axis=0) for x in (images, labels))
-        if factor > 1:
-            images = box_downsample(images, factor)
-        if stage.fade_images:
-            images = fade_reals(images, stage.alpha(images_seen))
-        return Reals(images, labels)
-
-    return reals
-
-
-def _draw(setup: TrainingSetup, num_images: int) -> Callable[[jax.Array], PhaseInputs]:
+def _draw(setup: TrainingSetup, num_images: int, rounds: int) -> Callable[[jax.Array], PhaseInputs]:
     """Builds the function that draws a phase's random inputs. The compiler drops those that its loss does not use."""
     config, gan, stage = setup.config, setup.gan, setup.stage
-    shape = (config.accumulation_rounds, num_images // config.accumulation_rounds)
+    shape = (rounds, num_images // rounds)
     image_shape = (*shape, *stage.image_shape)
     noisy = bool(config.input_noise.weight)
 
@@ -189,8 +190,8 @@ def _draw(setup: TrainingSetup, num_images: int) -> Callable[[jax.Array], PhaseI
 
 
 def _update(setup: TrainingSetup, network: str, loss: Objective, interval: int) -> Update:
-    """Builds an optimizer step on the loss times its interval. Rounds add gradients up, as in the official code."""
-    config = setup.config
+    """Builds an optimizer step on the loss times its interval, with the mean gradient of the rounds."""
+    config, rounds = setup.config, setup.rounds(network)
     optimizer = setup.optimizers.of(network)
     at_learning_rate = optimizers.scaler(
         PerNetwork(config.g_optimizer, config.d_optimizer).of(network), config.total_kimg
@@ -211,8 +212,9 @@ def _update(setup: TrainingSetup, network: str, loss: Objective, interval: int) 
             return (jax.tree.map(jnp.add, gradients, new), state), scalars
 
         zeros = jax.tree.map(jnp.zeros_like, trained.params)
-        of_rounds = (_rounds(reals, config.accumulation_rounds), inputs)
-        (gradients, state), scalars = _scan(add_round, (zeros, state), of_rounds)
+        (gradients, state), scalars = _scan(add_round, (zeros, state), (_rounds(reals, rounds), inputs))
+        if rounds > 1:
+            gradients = jax.tree.map(lambda total: total / rounds, gradients)
         scalars = {**scalars, "gradient_norm": optax.tree.norm(gradients)[None]}
         updates, opt_state = optimizer.update(gradients, trained.opt_state, trained.params)
         updates = at_learning_rate(updates, state.images_seen)

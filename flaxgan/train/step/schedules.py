@@ -19,14 +19,14 @@ def rampup_factor(kimg: jax.Array | float, *, rampup_kimg: float) -> jax.Array:
     """Computes the Gaussian ramp-up of the learning rate, exp(-5 (1 - kimg / rampup_kimg)^2), and 1 after it.
 
     Args:
-      kimg: thousands of images seen (since the stage began, where the optimizer restarts), any shape, at least 0.
+      kimg: thousands of images seen since the run began, any shape, at least 0. Growing does not begin it anew.
       rampup_kimg: length of the ramp in kimg; 0 means none: the factor is 1.
 
     Raises:
       FieldError: if rampup_kimg is negative.
 
     References:
-      `rampup` of the official PGGAN code (Theano branch), 40 kimg.
+      `rampup` of the official PGGAN code (Theano branch), over the first 40 kimg of a run.
     """
     if rampup_kimg < 0:
         raise FieldError("rampup_kimg", rampup_kimg, "at least 0")

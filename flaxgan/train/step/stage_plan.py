@@ -48,6 +48,20 @@ class Stage:
         """The first step after it."""
         return self.first_step + self.num_steps
 
+    @property
+    def faded_step(self) -> int:
+        """The first step in which the newest block counts in full; it may lie after the stage's end."""
+        return self.first_step + -(-self.fade_images // self.images_per_step)
+
+    def restarts_at(self, step: int) -> bool:
+        """Returns whether both optimizers restart before a step of the stage: at its start, and where its fade ends.
+
+        References:
+          the official codes of PGGAN and StyleGAN, which reset both optimizers when the floor or the ceiling of the
+          level of detail changes.
+        """
+        return step > 0 and step in (self.first_step, self.faded_step)
+
     def images_at(self, step: int) -> int:
         """Returns the number of images seen before a step."""
         return self.first_image + (step - self.first_step) * self.images_per_step

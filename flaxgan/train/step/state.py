@@ -106,6 +106,15 @@ def init(
     return TrainState(zero(), zero(), g, d, ema, own, controller.init(augment_p), input_score=jnp.zeros(()))
 
 
+def restart_optimizers(of: TrainState, optimizers: Optimizers) -> TrainState:
+    """Returns the state with the optimizers' states as they were before training: moments and counts are 0 again."""
+    g, d = (
+        network.replace(opt_state=optimizer.init(network.params))
+        for network, optimizer in zip((of.g, of.d), optimizers, strict=True)
+    )
+    return of.replace(g=g, d=d)
+
+
 def _init_network(
     module: nn.Module, inputs: tuple[Any, ...], optimizer: optax.GradientTransformation, seed: int, purpose: str
 ) -> NetworkState:

@@ -160,6 +160,12 @@ class TrainingSetup:
             return self.config.g_batch_size
         return self.stage.batch_size
 
+    def rounds(self, network: str) -> int:
+        """Returns the number of rounds of gradient accumulation of a network, "g" or "d"."""
+        if network == "g" and self.config.g_accumulation_rounds is not None:
+            return self.config.g_accumulation_rounds
+        return self.config.accumulation_rounds
+
     def at(self, stage_number: int) -> "TrainingSetup":
         """Returns the setup of the same run in another stage."""
         rate = self.stages[stage_number].learning_rate

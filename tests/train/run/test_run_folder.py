@@ -45,6 +45,19 @@ def test_same_config_continues(tmp_path, config):
     _open(tmp_path, config)
 
 
+def test_a_run_from_before_a_network_had_an_option_continues(tmp_path, config):
+    """The option then has its default, which is what the run had."""
+    _open(tmp_path, config)
+    older = json.loads((tmp_path / "config.json").read_text())
+    assert older["network"].pop("d_architecture") == "resnet"
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    _open(tmp_path, config)
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    other = dataclasses.replace(config, network={**config.network, "d_architecture": "orig"})
+    with pytest.raises(ValueError, match="network.d_architecture: 'resnet' there, 'orig' here"):
+        _open(tmp_path, other)
+
+
 def test_another_config_is_refused_with_the_fields_that_differ(tmp_path, config):
     _open(tmp_path, config)
     other = dataclasses.replace(config, seed=9, network={**config.network, "z_dim": 4})

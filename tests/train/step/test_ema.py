@@ -1,6 +1,8 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_gans
 
 from flaxgan.config import EmaConfig
 from flaxgan.train.step import ema
@@ -62,6 +64,25 @@ def test_a_decay_takes_the_place_of_the_half_life():
 def test_until_its_start_the_average_is_a_copy(images_seen, kept):
     found = ema.ema_beta(EmaConfig(decay=0.9, start_kimg=1.0), jnp.int32(images_seen), 32)
     np.testing.assert_allclose(found, kept, rtol=1e-6)
+
+
+@pytest.mark.parametrize("start_kimg", [81915.904, 0.008000000000000002])
+def test_the_start_is_a_whole_number_of_images(start_kimg):
+    start = round(1000 * start_kimg)
+    for images_seen, kept in ((start - 1, 0.0), (start, 0.5)):
+        with jax.enable_x64(True):
+            config = EmaConfig(decay=0.5, start_kimg=start_kimg)
+            assert ema.ema_beta(config, jnp.int32(images_seen), 8) == kept
+
+
+def test_spectral_vectors_are_averaged_where_asked_for():
+    state = small_gans.init(small_gans.setup_of(style=False))
+    new = state.g.replace(variables={"spectral": {"u": jnp.ones(2)}, "buffers": {"w_avg": jnp.ones(2)}})
+    state = state.replace(g=new, ema=Average(state.ema.params, jax.tree.map(jnp.zeros_like, new.variables)))
+    for averaged, expected in ((False, 1.0), (True, 0.25)):
+        found = ema.step(EmaConfig(decay=0.75, average_spectral=averaged), state, 8).ema.variables
+        np.testing.assert_allclose(found["spectral"]["u"], expected)
+        np.testing.assert_array_equal(found["buffers"]["w_avg"], 1)
 
 
 def test_running_statistics_are_averaged_and_other_variables_copied():

@@ -31,6 +31,32 @@ def _moved(optimizer: optax.GradientTransformation, gradients: list[np.ndarray])
     return np.asarray(params)
 
 
+def test_adam_with_eps_hat_is_that_of_tensorflow():
+    """eps is added to the root of the uncorrected second moment, so that it counts more in the first steps."""
+    gradients = [x * 1e-3 for x in np.random.default_rng(0).normal(size=(6, 4))]
+    settings = {"learning_rate": 0.01, "b1": 0.5, "b2": 0.99, "eps": 1e-4}
+    moved = first = second = np.zeros(4)
+    for step, gradient in enumerate(gradients, start=1):
+        first = 0.5 * first + 0.5 * gradient
+        second = 0.99 * second + 0.01 * gradient**2
+        rate = 0.01 * np.sqrt(1 - 0.99**step) / (1 - 0.5**step)
+        moved = moved - rate * first / (np.sqrt(second) + 1e-4)
+    found, other = (
+        _moved(optimizers.adam(OptimizerConfig(**settings, eps_hat=hat)), gradients) for hat in (True, False)
+    )
+    np.testing.assert_allclose(found, moved, rtol=1e-4)
+    assert np.all(np.abs(other) > 1.2 * np.abs(found))
+
+
+def test_both_forms_of_adam_have_the_same_state_and_only_adam_has_two():
+    params = {"w": jnp.ones(3)}
+    states = [optimizers.adam(OptimizerConfig(eps_hat=hat)).init(params) for hat in (True, False)]
+    assert jax.tree.structure(states[0]) == jax.tree.structure(states[1])
+    sgd = OptimizerConfig(name="sgd", eps_hat=True)
+    with pytest.raises(ValueError, match=r"g_optimizer.eps_hat: found True, allowed: False, because name is 'sgd'"):
+        optimizers.build_optimizers(small_gans.config(g_optimizer=sgd), ())
+
+
 @pytest.mark.parametrize(
     "intervals, ratio",
     [

@@ -8,9 +8,9 @@ import pytest
 import small_gans
 
 from flaxgan import augment, prng
-from flaxgan.config import GrowthConfig, InputNoiseConfig, OptimizerConfig
+from flaxgan.config import EmaConfig, InputNoiseConfig, OptimizerConfig
 from flaxgan.ops.image import to_float
-from flaxgan.train.step import phases
+from flaxgan.train.step import finish_step, phases
 from flaxgan.train.step.loss_context import Reals
 from flaxgan.train.step.random_inputs import PhaseInputs
 
@@ -123,26 +123,6 @@ def test_a_phase_moves_its_own_network_and_lowers_its_loss(setup, name):
     assert state.step == 0 and state.images_seen == 0
 
 
-def test_rounds_add_their_gradients():
-    """As in the official code: they are summed, not averaged."""
-    whole = small_gans.setup_of(optimizer=DESCENT, accumulation_rounds=2)
-    half = small_gans.setup_of(optimizer=DESCENT, batch_size=4)
-    state, reals = small_gans.init(whole), small_gans.reals()
-    inputs = jax.jit(_by_name(whole)["d_main"].draw)(jax.random.key(1))
-    after, scalars = _updated(whole, "d_main", state, reals, inputs)
-
-    half_batches = [jax.tree.map(lambda x, start=start: x[start : start + 4], reals) for start in (0, 4)]
-    half_inputs = [jax.tree.map(lambda x, index=index: x[index : index + 1], inputs) for index in (0, 1)]
-    update = jax.jit(_by_name(half)["d_main"].update)
-    rounds = [update(state, *arguments) for arguments in zip(half_batches, half_inputs, strict=True)]
-    expected = [small_gans.moved(state.d.params, moved.d.params) for moved, _ in rounds]
-    losses = [float(found["loss"][0]) for _, found in rounds]
-    _assert_close(small_gans.moved(state.d.params, after.d.params), jax.tree.map(np.add, *expected))
-    np.testing.assert_allclose(scalars["loss"], losses, rtol=1e-5)
-    # Statistics pass through both rounds.
-    assert after.ada.sign_count == 8
-
-
 def test_a_lazy_regularizer_counts_interval_times():
     lazy = small_gans.setup_of(optimizer=DESCENT, d_regularizers={"r1": {"interval": 3, "gamma": 1.0}})
     state, reals = small_gans.init(lazy), small_gans.reals()
@@ -217,37 +197,10 @@ def test_the_generator_may_see_another_number_of_images(g_batch_size):
     assert jax.eval_shape(g.draw, jax.random.key(0)).latents.z.shape == (1, g_batch_size, 5)
     assert jax.eval_shape(d.draw, jax.random.key(0)).latents.z.shape == (1, small_gans.BATCH_SIZE, 5)
     batch = small_gans.batch()
-    found = g.reals(batch, 0).images
+    found = g.reals(batch, 0, jax.random.key(0)).images
     rows = np.arange(g_batch_size) % small_gans.BATCH_SIZE
     np.testing.assert_array_equal(found, to_float(batch["images"])[rows])
     jax.eval_shape(g.program(seed=0), small_gans.init(setup), batch, 0)
-
-
-def test_real_images_are_flipped_where_the_batch_says_so():
-    """Without data.mirror the program does not even take the flips."""
-    setup, batch = small_gans.setup_of(style=False), small_gans.batch()
-    mirrored = small_gans.replace_config(setup, data=dataclasses.replace(setup.config.data, mirror=True))
-    images, flip = np.asarray(to_float(batch["images"])), np.asarray(batch["flip"])
-    assert 0 < flip.sum() < len(flip)
-    flipped = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
-    for of, expected in ((setup, images), (mirrored, flipped)):
-        reals = jax.jit(_by_name(of)["d_main"].reals)
-        np.testing.assert_array_equal(reals(batch, 0).images, expected)
-        assert ("rev" in reals.lower(batch, 0).as_text()) is of.config.data.mirror
-
-
-def test_real_images_shrink_and_fade_like_generated_ones():
-    growing = dataclasses.replace(small_gans.gan(), stages=((2, 2), (4, 4)))
-    growth = GrowthConfig(start_px=2, fade_kimg=0.1, stabilize_kimg=0.08)
-    setup = dataclasses.replace(small_gans.setup_of(growth=growth, total_kimg=1.0), gan=growing)
-    batch = small_gans.batch()
-    images = np.asarray(to_float(batch["images"]), np.float64)
-    means = images.reshape(-1, 2, 2, 2, 2, 1).mean(axis=(2, 4))
-    small = phases.build(setup.at(0))[1].reals(batch, 40).images
-    np.testing.assert_allclose(small, means, atol=1e-6)
-    blended = phases.build(setup.at(1))[1].reals(batch, 80 + 25).images
-    upsampled = means.repeat(2, axis=1).repeat(2, axis=2)
-    np.testing.assert_allclose(blended, 0.25 * images + 0.75 * upsampled, atol=1e-6)
 
 
 def test_the_learning_rate_follows_its_schedule():
@@ -277,3 +230,51 @@ def test_noise_on_the_inputs_follows_the_score():
     logits = setup.gan.discriminator.apply({"params": state.d.params}, noisy).logits
     np.testing.assert_allclose(found["real_logits"][0], logits.mean(), rtol=1e-4)
     np.testing.assert_allclose(loud.input_score, 0.75 + 0.25 * logits.mean(), rtol=1e-4)
+
+
+def test_an_average_before_g_is_one_update_of_the_generator_behind():
+    """PGGAN and StyleGAN: D, then the average, then G."""
+    averaged = EmaConfig(decay=0.75, before_g=True)
+    setup = small_gans.setup_of(style=False, update_order="d_g", ema=averaged, optimizer=DESCENT)
+    state, reals = small_gans.init(setup), small_gans.reals()
+    state = state.replace(ema=state.ema.replace(params=jax.tree.map(jnp.zeros_like, state.g.params)))
+    inputs = jax.jit(_by_name(setup)["g_main"].draw)(jax.random.key(1))
+    after_d, _ = _updated(setup, "d_main", state, reals, inputs)
+    _assert_close(after_d.ema.params, state.ema.params)
+    after_g, _ = _updated(setup, "g_main", after_d, reals, inputs)
+    expected = jax.tree.map(lambda new: 0.25 * new, state.g.params)
+    _assert_close(after_g.ema.params, expected)
+    assert not np.allclose(after_g.g.params["Dense_0"]["kernel"], state.g.params["Dense_0"]["kernel"])
+    finished = finish_step.program(setup)(after_g)
+    _assert_close(finished.ema.params, expected)
+    assert finished.images_seen == small_gans.BATCH_SIZE
+
+
+def test_a_joint_update_may_average_first_too():
+    joint = small_gans.setup_of(update_order="joint", ema=EmaConfig(decay=0.75, before_g=True), optimizer=DESCENT)
+    state, reals = small_gans.init(joint), small_gans.reals()
+    state = state.replace(ema=state.ema.replace(params=jax.tree.map(jnp.zeros_like, state.g.params)))
+    inputs = jax.jit(_by_name(joint)["joint"].draw)(jax.random.key(2))
+    after, _ = _updated(joint, "joint", state, reals, inputs)
+    _assert_close(after.ema.params, jax.tree.map(lambda new: 0.25 * new, state.g.params))
+
+
+def test_shared_latents_are_those_of_the_last_update_of_d():
+    setup = small_gans.setup_of(style=False, update_order="d_g", d_steps=3, share_latents=True)
+    d, g = (_by_name(setup)[name] for name in ("d_main", "g_main"))
+    drawn = lambda phase, repeat: phase.draw(phase.key(5, 11, repeat))
+    jax.tree.map(np.testing.assert_array_equal, *(x.latents.z for x in (drawn(g, 0), drawn(d, 2))))
+    assert np.any(drawn(g, 0).latents.z != drawn(d, 1).latents.z)
+    apart = _by_name(small_gans.setup_of(style=False, update_order="d_g", d_steps=3))["g_main"]
+    assert np.any(drawn(apart, 0).latents.z != drawn(d, 2).latents.z)
+
+
+@pytest.mark.parametrize("shared, calls", [(False, [1, 2]), (True, [1, 1])])
+def test_with_shared_latents_the_generators_statistics_move_in_the_updates_of_d_alone(shared, calls):
+    """As in programs that make the images once and show them to D in both updates."""
+    setup = small_gans.setup_of(style=False, update_order="d_g", share_latents=shared)
+    state, found = small_gans.init(setup), []
+    for phase in phases.build(setup):
+        state, _ = jax.jit(phase.program(seed=0))(state, small_gans.batch(), 0)
+        found.append(int(state.g.variables["counts"]["calls"]))
+    assert found == calls

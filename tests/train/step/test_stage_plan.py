@@ -65,6 +65,21 @@ def test_alpha_rises_over_the_fade_and_may_be_traced():
     assert _stages(growth=_growth())[0].alpha(0) == 1
 
 
+def test_optimizers_restart_where_a_stage_begins_and_where_its_fade_ends():
+    """As where floor or ceiling of the level of detail change; the fade is over from the first step with alpha 1 on."""
+    stages = _stages(growth=_growth(fade_kimg=0.255))
+    restarts = [
+        step
+        for step in range(stage_plan.total_steps(stages))
+        if stages[stage_plan.number_at(stages, step)].restarts_at(step)
+    ]
+    assert restarts == [20, 20 + 26, 66, 66 + 26]
+    for stage in stages[1:]:
+        before, after = (float(stage.alpha(stage.images_at(step))) for step in (stage.faded_step - 1, stage.faded_step))
+        assert before < 1 and after == 1
+    assert not any(_stages(small_gans.gan())[0].restarts_at(step) for step in range(200))
+
+
 def test_every_step_belongs_to_one_stage():
     stages = _stages(growth=_growth())
     numbers = [stage_plan.number_at(stages, step) for step in range(stage_plan.total_steps(stages) + 1)]
