@@ -70,6 +70,8 @@ def get_config(variant: str = "") -> Config:
         d_optimizer=dataclasses.replace(adam, learning_rate=0.0002),
         ema=EmaConfig(decay=0.9999, start_kimg=19_999 * 2 * 2048 / 1000),
         standing_batches=100,
+        fake_labels="uniform",
+        metric_labels="uniform",
         accelerator="gpu_or_tpu",
     )
     return _tiny(config) if variant == "tiny" else config

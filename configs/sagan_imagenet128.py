@@ -59,6 +59,8 @@ def get_config(variant: str = "") -> Config:
         g_optimizer=adam,
         d_optimizer=dataclasses.replace(adam, learning_rate=0.0004),
         ema=EmaConfig(half_life_kimg=0.0),
+        fake_labels="uniform",
+        metric_labels="uniform",
         accelerator="gpu_or_tpu",
     )
     return _tiny(config) if variant == "tiny" else config

@@ -86,8 +86,17 @@ def checked_norm(
         checks.require(g_norm in OF_CLASSES, "g_norm", g_norm, f"{', '.join(OF_CLASSES)} with labels")
     else:
         checks.require(g_norm != "conditional", "g_norm", g_norm, "another one without labels (data.num_classes is 0)")
-    own = {"gain_stddev": gain_stddev, "kernel_init": kernel_init}
-    return NormConfig(g_norm, num_classes, eps, momentum, hidden, spectral, unbiased, **own)
+    return NormConfig(
+        g_norm,
+        num_classes,
+        eps,
+        momentum,
+        hidden,
+        spectral,
+        unbiased,
+        gain_stddev=gain_stddev,
+        kernel_init=kernel_init,
+    )
 
 
 def checked_projection(projection: bool | None, num_classes: int) -> int:
