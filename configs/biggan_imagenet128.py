@@ -5,8 +5,8 @@ Paper:      Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natur
 Command:    python train.py --config configs/biggan_imagenet128.py --config.data.path=imagenet128.zip
 Data:       the 1,281,167 training images of ILSVRC 2012, center-cropped and resized to 128x128, as a ZIP with
             dataset.json or (data.source=folder) one folder per class.
-Hardware:   a TPU pod slice of 128 cores, or 128 GPUs; fewer with config.accumulation_rounds.
-Published:  FID 8.7, Inception score 98.8 without truncation (Brock et al. 2019, table 2).
+Hardware:   a TPU v3 pod slice of 128 cores, as the paper's, or as many GPUs; fewer with config.accumulation_rounds.
+Published:  FID 8.7, Inception score 98.8 without truncation (Brock et al. 2019, table 2; 50,000 images).
 Reproduced: not reproduced by this project.
 
 Variants: `tiny`, small networks on 16x16 digits, minutes on 2 CPU cores.
@@ -14,6 +14,11 @@ Variants: `tiny`, small networks on 16x16 digits, minutes on 2 CPU cores.
 D takes two steps for each of the 165,000 steps of G. Images are sampled from a moving average of G. The running
 statistics of batch normalization do not match that average, so standing statistics over 100 batches replace them. For
 the truncation trick see `flaxgan generate --truncation`; for BigGAN-deep, network.deep.
+
+The epsilons of batch and spectral normalization, 1e-4, are those of the paper and of its released generators; the first
+author's PyTorch code trains with 1e-5 and 1e-6. What the paper leaves open is that of the PyTorch code: Adam's epsilon
+of 1e-6, one pass of D over fakes and reals, and the moving average, which begins at step 20,000 of G and is a copy of G
+before. The PyTorch code averages the vectors of spectral normalization, too; here they are copied.
 """
 
 import dataclasses
@@ -33,7 +38,7 @@ def get_config(variant: str = "") -> Config:
     """Hinge loss, batch 2048, Adam 0.00005 for G and 0.0002 for D, orthogonal regularization of G; or a variant."""
     if variant not in VARIANTS:
         raise ValueError(f"variant: found {variant!r}, allowed: {', '.join(VARIANTS[1:])}, or none")
-    adam = OptimizerConfig(learning_rate=0.00005, b1=0.0, b2=0.999)
+    adam = OptimizerConfig(learning_rate=0.00005, b1=0.0, b2=0.999, eps=1e-6)
     config = Config(
         network={
             "name": "biggan",
@@ -43,6 +48,8 @@ def get_config(variant: str = "") -> Config:
             "d_channels": 96,
             "g_attention_px": (64,),
             "d_attention_px": (64,),
+            "spectral_eps": 1e-4,
+            "norm_eps": 1e-4,
         },
         data=DataConfig(
             source="zip",
@@ -61,8 +68,10 @@ def get_config(variant: str = "") -> Config:
         g_regularizers={"orthogonal": {"weight": 1e-4}},
         g_optimizer=adam,
         d_optimizer=dataclasses.replace(adam, learning_rate=0.0002),
-        ema=EmaConfig(decay=0.9999),
+        ema=EmaConfig(decay=0.9999, start_kimg=19_999 * 2 * 2048 / 1000),
         standing_batches=100,
+        fake_labels="uniform",
+        metric_labels="uniform",
         accelerator="gpu_or_tpu",
     )
     return _tiny(config) if variant == "tiny" else config

@@ -11,8 +11,8 @@ Reproduced: not reproduced by this project.
 
 Variants: `tiny`, small networks on 16x16 digits, minutes on 2 CPU cores.
 
-Batch 128, Adam 0.0002 (0.5, 0.999) and weights from N(0, 0.02) are the paper's; the 25 epochs are those of PyTorch's
-example.
+Batch 128, Adam 0.0002 (0.5, 0.999), uniform latents and weights from N(0, 0.02) are the paper's; the 25 epochs are
+those of PyTorch's example, which also shows D the real images first, and both networks the same generated images.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ def get_config(variant: str = "") -> Config:
         raise ValueError(f"variant: found {variant!r}, allowed: {', '.join(VARIANTS[1:])}, or none")
     adam = OptimizerConfig(learning_rate=0.0002, b1=0.5, b2=0.999)
     config = Config(
-        network={"name": "dcgan", "z_dim": 100, "g_channels": 64, "d_channels": 64},
+        network={"name": "dcgan", "z_dim": 100, "g_channels": 64, "d_channels": 64, "norm_gain_stddev": 0.02},
         data=DataConfig(source="zip", path="datasets/celeba64.zip", resolution=64, hint=HOW_TO_GET_CELEBA),
         batch_size=128,
         total_kimg=5065,
@@ -44,6 +44,7 @@ def get_config(variant: str = "") -> Config:
         loss="non_saturating",
         update_order="d_g",
         d_passes="reals_first",
+        share_latents=True,
         g_optimizer=adam,
         d_optimizer=adam,
         latent=LatentConfig(prior="uniform"),

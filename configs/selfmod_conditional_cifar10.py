@@ -30,7 +30,7 @@ def get_config(variant: str = "") -> Config:
     """Batch 64, 5 D steps for a G step, 40,000 G steps, the hinge loss; or a variant of that."""
     if variant not in VARIANTS:
         raise ValueError(f"variant: found {variant!r}, allowed: {', '.join(VARIANTS[1:])}, or none")
-    adam = OptimizerConfig(learning_rate=0.0002, b1=0.5, b2=0.999)
+    adam = OptimizerConfig(learning_rate=0.0002, b1=0.5, b2=0.999, eps_hat=True)
     config = Config(
         network={
             "name": "selfmod",
@@ -54,6 +54,7 @@ def get_config(variant: str = "") -> Config:
         loss="hinge",
         update_order="d_g",
         d_passes="concatenated",
+        share_latents=True,
         g_optimizer=adam,
         d_optimizer=adam,
         latent=LatentConfig(prior="uniform"),
@@ -74,6 +75,7 @@ def _tiny(config: Config) -> Config:
         data=DataConfig(source="digits", resolution=16, channels=1, num_classes=10),
         batch_size=16,
         g_batch_size=32,
+        share_latents=False,
         d_steps=2,
         total_kimg=96,
         snapshot_kimg=16,

@@ -31,7 +31,7 @@ def get_config(variant: str = "") -> Config:
     """Batch 64, 100,000 steps, the non-saturating loss, Adam 0.0002 (0.5, 0.999); or a variant of that."""
     if variant not in VARIANTS:
         raise ValueError(f"variant: found {variant!r}, allowed: {', '.join(VARIANTS[1:])}, or none")
-    adam = OptimizerConfig(learning_rate=0.0002, b1=0.5, b2=0.999)
+    adam = OptimizerConfig(learning_rate=0.0002, b1=0.5, b2=0.999, eps_hat=True)
     config = Config(
         network={"name": "selfmod", "base": "dcgan", "levels": 3, "norm_eps": 1e-5, "norm_momentum": 0.1},
         data=DataConfig(source="zip", path="datasets/celebahq128.zip", resolution=128, hint=HOW_TO_GET_CELEBA_HQ),
@@ -41,6 +41,7 @@ def get_config(variant: str = "") -> Config:
         loss="non_saturating",
         update_order="d_g",
         d_passes="concatenated",
+        share_latents=True,
         g_optimizer=adam,
         d_optimizer=adam,
         latent=LatentConfig(prior="uniform"),

@@ -7,6 +7,11 @@ Data:       a folder of images of that size (or data.source=zip, a ZIP of them);
 Hardware:   any number of devices; the derived fields change with it.
 Published:  none: a starting point, not a setting of the paper.
 Reproduced: nothing to reproduce.
+
+Precision: the four highest resolutions compute in bfloat16 on every platform, with outputs of layers clamped to 256;
+the official code has float16 and the same clamp (`--config.network.dtype=float16` for GPUs). The float32 layers use the
+device's default for products of float32: TF32 on recent GPUs, bfloat16 passes on TPUs, float32 on CPUs. The official
+code turns TF32 off; `--config.matmul_precision=highest` does so here.
 """
 
 import jax
@@ -26,6 +31,8 @@ def get_config(resolution: int | tuple[int, int] = 256) -> Config:
             "channel_base": 32768 if side >= 512 else 16384,
             "mapping_layers": 2,
             "mbstd_group_size": min(batch // devices, 4),
+            "conv_clamp": 256,
+            "dtype": "bfloat16",
         },
         data=DataConfig(source="folder", path="datasets/images", resolution=resolution),
         batch_size=batch,

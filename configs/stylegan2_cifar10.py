@@ -4,8 +4,14 @@ Paper:      Karras et al. 2020, "Training Generative Adversarial Networks with L
 Command:    python train.py --config configs/stylegan2_cifar10.py --config.data.path=cifar10.zip
 Data:       the 50,000 training images, as a ZIP with dataset.json or (data.source=folder) one folder per class.
 Hardware:   2 GPUs or a TPU host.
-Published:  FID 2.42, class-conditional (Karras et al. 2020, table 2).
+Published:  FID 2.42, class-conditional (Karras et al. 2020, abstract and figure 11b: the best over a training run, not
+            that of its last networks; fid50k_full, 50,000 images against the training set).
 Reproduced: not reproduced by this project.
+
+Precision: all resolutions but 4x4 compute in bfloat16 on every platform, with outputs of layers clamped to 256; the
+official code has float16 and the same clamp (`--config.network.dtype=float16` for GPUs). The float32 layers use the
+device's default for products of float32: TF32 on recent GPUs, bfloat16 passes on TPUs, float32 on CPUs. The official
+code turns TF32 off; `--config.matmul_precision=highest` does so here.
 """
 
 from flaxgan.config import AugmentConfig, Config, DataConfig, EmaConfig, OptimizerConfig
@@ -29,6 +35,8 @@ def get_config() -> Config:
             "mapping_layers": 2,
             "d_architecture": "orig",
             "mbstd_group_size": 32,
+            "conv_clamp": 256,
+            "dtype": "bfloat16",
         },
         data=DataConfig(
             source="zip", path="datasets/cifar10.zip", resolution=32, num_classes=10, hint=HOW_TO_GET_CIFAR10

@@ -11,6 +11,7 @@ from sphinx.application import Sphinx
 from flaxgan.cli import recipes
 
 NAME = "recipes"
+SETTINGS = "settings"
 VERDICTS = {True: "yes", False: "no", None: "nothing to reproduce"}
 
 INTRO = """\
@@ -23,6 +24,11 @@ A recipe is a Python file in `configs/` whose `get_config()` returns a
 "Reproduced" says whether this project has trained the recipe to its end and measured the published score. It has not
 done so for any published score yet: no GPU or TPU has run this version. What the tiny variants learn on a CPU is in
 [](../project/families.md).
+
+Each page compares the settings of its recipe with the sources, field by field: the value here, the value in the source,
+the file (or the section of the paper), and what differs and why. Rows in words describe what is not a field. A test
+compares the values here with the recipe, and refuses a setting without a row. "Opened" sources were read, at the
+commit that is given, when the page was written; values of a source that could not be opened are marked.
 
 """
 
@@ -73,6 +79,7 @@ def _page(one: recipes.Recipe) -> str:
     lines += [
         "",
         *_notes(one.path),
+        *_settings(one.path),
         "## The file",
         "",
         f"```{{literalinclude}} ../../configs/{name}.py",
@@ -87,6 +94,12 @@ def _notes(path: pathlib.Path) -> list[str]:
     _, _, behind = re.sub(r"\n[ \t]+", " ", text).partition("\nReproduced:")
     notes = behind.partition("\n")[2].strip()
     return [notes, ""] if notes else []
+
+
+def _settings(path: pathlib.Path) -> list[str]:
+    """The comparison with the sources, docs/settings/NAME.md; recipes of this project's own have none."""
+    page = path.parent.parent / "docs" / SETTINGS / f"{path.stem}.md"
+    return ["## Settings and their sources", "", page.read_text()] if page.exists() else []
 
 
 def _end_of_docstring(path: pathlib.Path) -> int:

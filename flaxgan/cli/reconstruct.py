@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scale",
         type=float,
-        default=0.8,  # `reconstruction.SCALE`, which a test compares.
-        help="standard deviation of the decoded latents; 1 is that of training (default: 0.8)",
+        default=0.9,  # `reconstruction.SCALE`, which a test compares.
+        help="standard deviation of the decoded latents; 1 is that of training (default: 0.9)",
     )
     parser.add_argument("--batch-size", type=int, default=16, help="images at a time (default: 16)")
 

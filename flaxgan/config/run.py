@@ -61,6 +61,8 @@ class Config:
     """Exponential moving average of the generator."""
     latent: LatentConfig = LatentConfig()
     """Distribution of the latents z."""
+    fake_labels: Literal["data", "uniform"] = "data"
+    """Labels of generated images in training: drawn with their frequencies in the data, or all classes alike."""
     augment: AugmentConfig = AugmentConfig()
     """Augmentation of the discriminator's inputs."""
     input_noise: InputNoiseConfig = InputNoiseConfig()
@@ -122,9 +124,9 @@ class Config:
         require(self.metric_images >= 1, "metric_images", self.metric_images, "at least 1")
         require(self.standing_batches >= 0, "standing_batches", self.standing_batches, "0 or more")
         require(self.keep_checkpoints >= 1, "keep_checkpoints", self.keep_checkpoints, "at least 1")
-        if self.metric_labels == "uniform":
-            labels = self.data.labels
-            require(labels == "classes", "metric_labels", "uniform", f"'data', because data.labels is {labels!r}")
+        for field in ("fake_labels", "metric_labels"):
+            fits = self.data.labels == "classes" or getattr(self, field) == "data"
+            require(fits, field, getattr(self, field), f"'data', because data.labels is {self.data.labels!r}")
         every = self.keep_every_kimg
         require(every is None or 0 < every < math.inf, "keep_every_kimg", every, "None or a finite number above 0")
 

@@ -5,7 +5,7 @@ import jax
 from flaxgan.errors import FieldError, Words
 from flaxgan.networks import _checks as checks
 from flaxgan.nn.generator_norm import NORMS
-from flaxgan.nn.layers import SpectralNorm
+from flaxgan.nn.layers import XAVIER, Initializer, SpectralNorm
 from flaxgan.nn.norm_config import NormConfig
 from flaxgan.nn.pyramid import base_grid
 
@@ -51,8 +51,10 @@ def checked_norm(
     eps: float,
     momentum: float,
     unbiased: bool,
+    gain_stddev: float | None = None,
     hidden: int | None = 32,
     spectral: SpectralNorm | None = None,
+    kernel_init: Initializer = XAVIER,
 ) -> NormConfig:
     """Checks and builds the normalization of the generator.
 
@@ -62,8 +64,10 @@ def checked_norm(
       eps: the field norm_eps.
       momentum: the field norm_momentum.
       unbiased: the field norm_unbiased.
+      gain_stddev: the field norm_gain_stddev.
       hidden: the field hidden.
       spectral: spectral normalization of the kernels of "self_modulated".
+      kernel_init: initializer of these kernels.
 
     Raises:
       FieldError: on another kind, or a kind that is not allowed with this number of classes.
@@ -73,6 +77,8 @@ def checked_norm(
     checks.require_positive(norm_eps=eps)
     checks.require_shares(norm_momentum=momentum)
     checks.require_booleans(norm_unbiased=unbiased)
+    if gain_stddev is not None:
+        checks.require_shares(norm_gain_stddev=gain_stddev)
     if g_norm is None:
         g_norm = "conditional" if num_classes else "batch"
     checks.require_one_of(NORMS, g_norm=g_norm)
@@ -80,7 +86,17 @@ def checked_norm(
         checks.require(g_norm in OF_CLASSES, "g_norm", g_norm, f"{', '.join(OF_CLASSES)} with labels")
     else:
         checks.require(g_norm != "conditional", "g_norm", g_norm, "another one without labels (data.num_classes is 0)")
-    return NormConfig(g_norm, num_classes, eps, momentum, hidden, spectral, unbiased)
+    return NormConfig(
+        g_norm,
+        num_classes,
+        eps,
+        momentum,
+        hidden,
+        spectral,
+        unbiased,
+        gain_stddev=gain_stddev,
+        kernel_init=kernel_init,
+    )
 
 
 def checked_projection(projection: bool | None, num_classes: int) -> int:

@@ -153,7 +153,7 @@ def build(
       d_activated_shortcut: whether shortcuts of the discriminator take the input of their block after the ReLU.
       d_spectral: whether the discriminator is spectrally normalized.
       deep: whether to build BigGAN-deep.
-      initializer: initializer of kernels and embeddings: 'orthogonal', 'normal' (0.02) or 'xavier'.
+      initializer: initializer of kernels and embeddings, one of flaxgan.nn.residual.INITIALIZERS.
       spectral_eps: least length by which spectral normalization divides a vector.
       spectral_iterations: number of power iterations of spectral normalization in a training step.
       spectral_eval_iterates: whether evaluation makes one power iteration, too, without storing it.

@@ -199,6 +199,7 @@ def build(
     norm_eps: float = 1e-5,
     norm_momentum: float = 0.1,
     norm_unbiased: bool = True,
+    norm_gain_stddev: float | None = None,
     hidden: int | None = 32,
     dtype: str = "float32",
 ) -> Gan:
@@ -234,6 +235,7 @@ def build(
       norm_eps: epsilon added to variances.
       norm_momentum: weight of the new batch in running statistics.
       norm_unbiased: whether running variances are unbiased.
+      norm_gain_stddev: standard deviation of initial gains about 1; None is 0.02 with 'conditional', else 0.
       hidden: width of the hidden layers of self-modulation; None has no hidden layers.
       dtype: compute type of the layers: 'float32' or 'bfloat16'.
 
@@ -254,8 +256,14 @@ def build(
     checks.require(kernel_size in (4, 5), "kernel_size", kernel_size, "4, 5")
     checks.require_shares(d_negative_slope=d_negative_slope)
     spectral = fields.checked_spectral(spectral_eps, spectral_from_input, g_spectral=g_spectral, d_spectral=d_spectral)
-    statistics: dict[str, Any] = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
-    norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=spectral["g_spectral"])
+    statistics: dict[str, Any] = {
+        "eps": norm_eps,
+        "momentum": norm_momentum,
+        "unbiased": norm_unbiased,
+        "gain_stddev": norm_gain_stddev,
+    }
+    modulation: dict[str, Any] = {"hidden": hidden, "spectral": spectral["g_spectral"], "kernel_init": _INIT}
+    norm = fields.checked_norm(g_norm, num_classes, **statistics, **modulation)
     image_shape = checks.shape_of(image_shape)
     both: dict[str, Any] = {
         "image_shape": image_shape,

@@ -211,6 +211,7 @@ def build(
     norm_eps: float = 1e-5,
     norm_momentum: float = 0.1,
     norm_unbiased: bool = True,
+    norm_gain_stddev: float | None = None,
     hidden: int | None = 32,
     dtype: str = "float32",
 ) -> Gan:
@@ -245,12 +246,13 @@ def build(
       pooling: 'sum' or 'mean' over all pixels before the last layer of the discriminator.
       shortcut_kernel: side of the kernels of the shortcuts: 1, or 3 as in compare_gan.
       residual_scale: alpha in x + alpha f(x).
-      initializer: initializer of the kernels: 'xavier', 'normal' (0.02) or 'orthogonal'.
+      initializer: initializer of the kernels, one of flaxgan.nn.residual.INITIALIZERS.
       spectral_eps: least length by which spectral normalization divides a vector.
       spectral_from_input: True starts the power iteration from the right singular vector, False from the left.
       norm_eps: epsilon added to variances.
       norm_momentum: weight of the new batch in running statistics.
       norm_unbiased: whether running variances are unbiased.
+      norm_gain_stddev: standard deviation of initial gains about 1; None is 0.02 with 'conditional', else 0.
       hidden: width of the hidden layers of self-modulation; None has no hidden layers.
       dtype: compute type of the layers: 'float32' or 'bfloat16'.
 
@@ -277,8 +279,18 @@ def build(
     if d_activated_shortcut:
         checks.require(d_norm == "none", "d_norm", d_norm, "none with d_activated_shortcut")
     spectral = fields.checked_spectral(spectral_eps, spectral_from_input, g_spectral=g_spectral, d_spectral=d_spectral)
-    statistics: dict[str, Any] = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
-    norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=spectral["g_spectral"])
+    statistics: dict[str, Any] = {
+        "eps": norm_eps,
+        "momentum": norm_momentum,
+        "unbiased": norm_unbiased,
+        "gain_stddev": norm_gain_stddev,
+    }
+    modulation: dict[str, Any] = {
+        "hidden": hidden,
+        "spectral": spectral["g_spectral"],
+        "kernel_init": kernel_init(initializer),
+    }
+    norm = fields.checked_norm(g_norm, num_classes, **statistics, **modulation)
     image_shape = checks.shape_of(image_shape)
     both: dict[str, Any] = {
         "image_shape": image_shape,

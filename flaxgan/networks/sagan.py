@@ -15,7 +15,7 @@ from flaxgan.networks import _classic_fields as fields
 from flaxgan.nn import pyramid
 from flaxgan.nn.biggan_networks import Discriminator, GeneratorBody
 from flaxgan.nn.layers import SpectralNorm
-from flaxgan.nn.residual import INITIALIZERS
+from flaxgan.nn.residual import INITIALIZERS, kernel_init
 from flaxgan.ops.upsampling import UPSAMPLINGS
 from flaxgan.types import Gan
 
@@ -76,6 +76,7 @@ def build(
     norm_eps: float = 1e-5,
     norm_momentum: float = 0.1,
     norm_unbiased: bool = True,
+    norm_gain_stddev: float | None = None,
     hidden: int | None = 32,
     dtype: str = "float32",
 ) -> Gan:
@@ -103,11 +104,12 @@ def build(
       d_activated_shortcut: whether shortcuts of the discriminator take the input of their block after the ReLU.
       d_spectral: whether the discriminator is spectrally normalized.
       projection: whether the discriminator projects features on the class embedding; None does with classes.
-      initializer: initializer of the kernels: 'xavier', 'normal' (0.02) or 'orthogonal'.
+      initializer: initializer of the kernels, one of flaxgan.nn.residual.INITIALIZERS.
       spectral_eps: least length by which spectral normalization divides a vector.
       norm_eps: epsilon added to variances.
       norm_momentum: weight of the new batch in running statistics.
       norm_unbiased: whether running variances are unbiased.
+      norm_gain_stddev: standard deviation of initial gains about 1; None is 0.02 with 'conditional', else 0.
       hidden: width of the hidden layers of self-modulation; None has no hidden layers.
       dtype: compute type of the layers: 'float32' or 'bfloat16'.
 
@@ -126,8 +128,18 @@ def build(
     checks.require_one_of(INITIALIZERS, initializer=initializer)
     image_shape = checks.shape_of(image_shape)
     g_normalization, d_normalization = (SpectralNorm(spectral_eps) if on else None for on in (g_spectral, d_spectral))
-    statistics: dict[str, Any] = {"eps": norm_eps, "momentum": norm_momentum, "unbiased": norm_unbiased}
-    norm = fields.checked_norm(g_norm, num_classes, **statistics, hidden=hidden, spectral=g_normalization)
+    statistics: dict[str, Any] = {
+        "eps": norm_eps,
+        "momentum": norm_momentum,
+        "unbiased": norm_unbiased,
+        "gain_stddev": norm_gain_stddev,
+    }
+    modulation: dict[str, Any] = {
+        "hidden": hidden,
+        "spectral": g_normalization,
+        "kernel_init": kernel_init(initializer),
+    }
+    norm = fields.checked_norm(g_norm, num_classes, **statistics, **modulation)
     default_px = min(_ATTENTION_PX, pyramid.resolution(image_shape[:2]) // 2)
     both: dict[str, Any] = {"initializer": initializer, "dtype": fields.compute_dtype(dtype)}
     g_outputs = _biggan_plan.generator_outputs(image_shape)

@@ -6,8 +6,8 @@ import jax
 from flax import linen as nn
 
 from flaxgan.errors import FieldError
-from flaxgan.nn.layers import Embed, SpectralNorm
-from flaxgan.nn.norms import BatchNorm, ConditionalBatchNorm, SampleNorm, SelfModulatedBatchNorm
+from flaxgan.nn.layers import XAVIER, Embed, Initializer, SpectralNorm
+from flaxgan.nn.norms import BatchNorm, ConditionalBatchNorm, SampleNorm, SelfModulatedBatchNorm, gains
 from flaxgan.nn.optional_inputs import given
 from flaxgan.nn.precision import at_least_float32
 
@@ -39,6 +39,9 @@ class GeneratorNorm(nn.Module):
       shared_hidden: True computes its gain and offset from one hidden layer, False from one each.
       spectral: spectral normalization of the kernels of "self_modulated"; None disables it.
       unbiased: whether running variances are unbiased.
+      gain_stddev: standard deviation of the initial gains of "batch" and "conditional" about 1; None is 0 with "batch"
+        and 0.02 with "conditional".
+      kernel_init: initializer of the kernels of "self_modulated".
 
     Raises:
       FieldError: on another kind, or if the condition lacks an input of this kind.
@@ -52,6 +55,8 @@ class GeneratorNorm(nn.Module):
     shared_hidden: bool = True
     spectral: SpectralNorm | None = None
     unbiased: bool = True
+    gain_stddev: float | None = None
+    kernel_init: Initializer = XAVIER
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: Condition, *, train: bool = False) -> jax.Array:
@@ -66,14 +71,17 @@ class GeneratorNorm(nn.Module):
             case "none":
                 return x
             case "batch":
-                return BatchNorm(**batch)(x, train=train)
+                return BatchNorm(scale_init=gains(self.gain_stddev or 0.0), **batch)(x, train=train)
             case "conditional":
                 if self.num_classes < 1:
                     raise FieldError("num_classes", self.num_classes, "at least 1 with 'conditional'")
+                if self.gain_stddev is not None:
+                    batch |= {"gain_stddev": self.gain_stddev}
                 return ConditionalBatchNorm(self.num_classes, **batch)(x, condition.labels, train=train)
             case "self_modulated":
                 z = given("condition.z", condition.z, "float [N, Z] with 'self_modulated'")
-                norm = SelfModulatedBatchNorm(self.hidden, self.shared_hidden, spectral=self.spectral, **batch)
+                kernels: dict[str, Any] = {"spectral": self.spectral, "kernel_init": self.kernel_init}
+                norm = SelfModulatedBatchNorm(self.hidden, self.shared_hidden, **kernels, **batch)
                 return norm(x, z, train=train)
             case "layer" | "instance":
                 return SampleNorm(per_channel=self.kind == "instance", eps=self.eps, name="norm")(x)

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 
 from flaxgan.nn.generator_norm import ClassModulatedLatent, Condition, GeneratorNorm
-from flaxgan.nn.layers import SpectralNorm
+from flaxgan.nn.layers import XAVIER, Initializer, SpectralNorm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +21,8 @@ class NormConfig:
       spectral: spectral normalization of the kernels of "self_modulated"; None disables it.
       unbiased: whether running variances are unbiased.
       shared_hidden: True computes gain and offset of "self_modulated" from one hidden layer, False from one each.
+      gain_stddev: see `GeneratorNorm`.
+      kernel_init: initializer of the kernels of "self_modulated".
     """
 
     kind: str = "batch"
@@ -31,6 +33,8 @@ class NormConfig:
     spectral: SpectralNorm | None = None
     unbiased: bool = True
     shared_hidden: bool = True
+    gain_stddev: float | None = None
+    kernel_init: Initializer = XAVIER
 
     def layer(self, name: str) -> GeneratorNorm:
         """Returns a normalization layer; inside a compact method, it is a submodule with this name."""

@@ -19,10 +19,11 @@ ORTHOGONAL = nn.initializers.orthogonal()
 
 _RESIDUAL_INITS = {
     "xavier": nn.initializers.variance_scaling(2.0, "fan_avg", "uniform"),
+    "glorot": XAVIER,
     "normal": NORMAL,
     "orthogonal": ORTHOGONAL,
 }
-_OTHER_INITS = {"xavier": XAVIER, "normal": NORMAL, "orthogonal": ORTHOGONAL}
+_OTHER_INITS = {"xavier": XAVIER, "glorot": XAVIER, "normal": NORMAL, "orthogonal": ORTHOGONAL}
 
 INITIALIZERS = tuple(_OTHER_INITS)
 
@@ -31,8 +32,8 @@ def kernel_init(name: str, *, residual: bool = False) -> Initializer:
     """Returns an initializer of kernels.
 
     Args:
-      name: one of INITIALIZERS: 'xavier', uniform, with gain sqrt(2) on residual branches; 'normal', N(0, 0.02); or
-        'orthogonal'.
+      name: one of INITIALIZERS: 'xavier', uniform, with gain sqrt(2) on residual branches; 'glorot', the same with gain
+        1 in all layers; 'normal', N(0, 0.02); or 'orthogonal'.
       residual: whether the layer is on a residual branch.
 
     Raises:

@@ -34,7 +34,7 @@ def _steps(config, kimg: float) -> int:
     [
         ("dcgan_celeba64", (128, None, 1, 39571, "non_saturating", 0.0002, 0.5, 0.999, "none")),
         ("sngan_cifar10", (64, 128, 5, 50_000, "hinge", 0.0002, 0.0, 0.9, "linear")),
-        ("sngan_projection_imagenet128", (256, None, 5, 450_000, "hinge", 0.0002, 0.0, 0.9, "linear")),
+        ("sngan_projection_imagenet128", (64, 128, 5, 450_000, "hinge", 0.0002, 0.0, 0.9, "linear")),
         ("selfmod_dcgan_celeba", (64, None, 1, 100_000, "non_saturating", 0.0002, 0.5, 0.999, "none")),
         ("selfmod_sngan_cifar10", (64, None, 5, 40_000, "non_saturating", 0.0002, 0.5, 0.999, "none")),
         ("selfmod_conditional_cifar10", (64, None, 5, 40_000, "hinge", 0.0002, 0.5, 0.999, "none")),

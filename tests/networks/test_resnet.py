@@ -92,6 +92,19 @@ def test_pooling_and_width_of_the_discriminator():
     assert hidden == [2, 4]
 
 
+@pytest.mark.parametrize("num_classes", [0, 10])
+def test_the_last_layer_of_the_discriminator_may_have_no_bias(num_classes):
+    """As in the authors' code for 32x32."""
+    heads = [
+        _variables(resnet.build(image_shape=(32, 32, 3), num_classes=num_classes, **OF_32, **fields))[1]["params"][
+            "head"
+        ]
+        for fields in ({}, {"d_head_bias": False})
+    ]
+    assert set(heads[0]["linear"]) == {"kernel", "bias"} and set(heads[1]["linear"]) == {"kernel"}
+    assert heads[0].keys() == heads[1].keys()
+
+
 def test_options_of_the_blocks_reach_them():
     fields = {"image_shape": (8, 8, 1), "num_classes": 0}
     default = resnet.build(**fields)
@@ -115,6 +128,7 @@ def test_options_of_the_blocks_reach_them():
         ({"d_levels": 0}, "d_levels"),
         ({"d_flat_blocks": -1}, "d_flat_blocks"),
         ({"d_wide": 1}, "d_wide"),
+        ({"d_head_bias": 0}, "d_head_bias"),
         ({"upsampling": "cubic"}, "upsampling"),
         ({"pooling": "flatten"}, "pooling"),
         ({"initializer": "zeros"}, "initializer"),

@@ -67,6 +67,16 @@ def test_every_norm_of_the_generator_is_modulated():
             assert set(node) == {"hidden", "gamma", "beta"} and node["hidden"]["kernel"].shape == (6, 7)
 
 
+@pytest.mark.parametrize("base", selfmod.BASES)
+def test_kernels_of_the_modulation_start_like_all_others(base):
+    """From N(0, 0.02), as every kernel in compare_gan."""
+    gan = selfmod.build(image_shape=(32, 32, 3), num_classes=0, base=base, g_channels=64, g_channels_max=64)
+    params = program(gan.generator.init)(jax.random.key(0), jnp.zeros((2, 128)))["params"]
+    norm = (params["norm1"] if base == "dcgan" else params["block1"]["norm1"])["norm"]
+    for layer in ("hidden", "gamma", "beta"):
+        np.testing.assert_allclose(np.std(norm[layer]["kernel"]), 0.02, rtol=0.1)
+
+
 def test_the_latent_reaches_the_image_through_the_norms_alone():
     """With a first layer that gives everybody the same map."""
     gan = selfmod.build(image_shape=(8, 8, 1), num_classes=0, z_dim=4, g_channels=3, norm_momentum=0.1)

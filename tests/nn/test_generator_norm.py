@@ -14,6 +14,8 @@ from flaxgan.nn.norms import BatchNorm, ConditionalBatchNorm, SampleNorm, SelfMo
 X = np.random.default_rng(0).normal(size=(3, 4, 5, 2)).astype(np.float32)
 CONDITION = Condition(z=np.random.default_rng(1).normal(size=(3, 6)).astype(np.float32), labels=np.asarray([1, 0, 3]))
 
+CONDITION_OF_TWO = Condition(labels=np.asarray([1, 0]))
+
 # What each kind is: the layer, and its inputs beside x.
 LAYERS = {
     "batch": (BatchNorm(eps=0.1, momentum=0.2, unbiased=False), ()),
@@ -46,6 +48,28 @@ def test_each_kind_is_its_layer(kind):
     )()
     np.testing.assert_array_equal(found[0], expected[0])
     chex.assert_trees_all_equal({name: tree["norm"] for name, tree in found[1].items()}, expected[1])
+
+
+@pytest.mark.parametrize(
+    "kind, stddev, expected",
+    [
+        ("batch", None, 0.0),
+        ("batch", 0.02, 0.02),
+        ("conditional", None, 0.02),
+        ("conditional", 0.0, 0.0),
+    ],
+)
+def test_gains_start_around_one_with_the_given_deviation(kind, stddev, expected):
+    """PyTorch's DCGAN example has 0.02 without classes, Chainer's projection cGAN and SAGAN have 0 with classes."""
+    x = jnp.zeros((2, 3, 3, 512))
+    params = GeneratorNorm(kind, num_classes=4, gain_stddev=stddev).init(jax.random.key(0), x, CONDITION_OF_TWO)[
+        "params"
+    ]
+    table = params["norm"]["scale"] if kind == "batch" else params["norm"]["embed"]["embedding"][:, :512]
+    np.testing.assert_allclose(np.std(table), expected, rtol=0.15)
+    np.testing.assert_allclose(np.mean(table), 1, atol=5e-3)
+    offsets = params["norm"]["bias"] if kind == "batch" else params["norm"]["embed"]["embedding"][:, 512:]
+    assert not np.any(offsets)
 
 
 def test_every_kind_has_a_layer_and_none_is_the_identity():

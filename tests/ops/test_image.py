@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flaxgan.ops.image import flip_where, to_float, to_uint8, to_uint8_rounded
+from flaxgan.ops.image import dequantize, flip_where, to_float, to_uint8, to_uint8_rounded
 
 LEVELS = np.arange(256, dtype=np.uint8)
 
@@ -19,6 +19,22 @@ def test_range_of_floats():
 
 def test_rounding_undoes_to_float():
     np.testing.assert_array_equal(to_uint8_rounded(to_float(LEVELS)), LEVELS)
+
+
+def test_dequantized_levels_fill_intervals_of_a_128th():
+    """The formula of the official SNGAN code; the centres are the levels again, and the next level begins at 1."""
+    for uniform in (0.0, 0.25, 0.999):
+        found = dequantize(LEVELS, jnp.full(LEVELS.shape, uniform))
+        np.testing.assert_allclose(found, LEVELS / 128 - 1 + uniform / 128, atol=1e-6)
+        assert found.dtype == jnp.float32 and found.min() >= -1 and found.max() < 1
+    np.testing.assert_array_equal(to_uint8(dequantize(LEVELS, jnp.full(LEVELS.shape, 0.5))), LEVELS)
+
+
+def test_dequantization_refuses_floats_and_numbers_of_another_shape():
+    with pytest.raises(ValueError, match="^images: found float32, allowed: uint8"):
+        dequantize(jnp.zeros(3), jnp.zeros(3))
+    with pytest.raises(ValueError, match=r"^uniform: found shape \(2,\), allowed: \(256,\)"):
+        dequantize(LEVELS, jnp.zeros(2))
 
 
 @pytest.mark.parametrize(

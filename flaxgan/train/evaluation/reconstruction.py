@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flaxgan.errors import FieldError, Words
 from flaxgan.types import Gan
 
-SCALE = 0.8
-"""Standard deviation of the latents from which images are reconstructed, as in the official O-GAN code."""
+SCALE = 0.9
+"""Standard deviation of the latents from which images are reconstructed, that of all official O-GAN scripts."""
 
 
 def encode(gan: Gan, d_variables: Mapping[str, Any], images: jax.Array, labels: jax.Array | None = None) -> jax.Array:

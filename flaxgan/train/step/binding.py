@@ -60,8 +60,8 @@ def build(
         regularizers=bind_regularizers(config, gan),
         augment_spec=None if config.augment.policy == "off" else _preset(config.augment.preset),
         input_noise=bind_input_noise(config.input_noise),
-        labels=_label_sampler(config, labels),
-        metric_labels=_label_sampler(config, None if config.metric_labels == "uniform" else labels),
+        labels=_label_sampler(config, labels, uniform=config.fake_labels == "uniform"),
+        metric_labels=_label_sampler(config, labels, uniform=config.metric_labels == "uniform"),
         prior=bind_prior(config.latent),
         optimizers=optimizers.build_optimizers(config, gan.d_layers),
     )
@@ -231,11 +231,12 @@ def _require_network(network: str, name: str) -> None:
         raise FieldError(f"config.{network}_regularizers", name, f"a regularizer of this network: {allowed}")
 
 
-def _label_sampler(config: Config, labels: np.ndarray | None) -> LabelSampler:
+def _label_sampler(config: Config, labels: np.ndarray | None, *, uniform: bool) -> LabelSampler:
+    """Returns a sampler with the frequencies of the data, or of all classes that have images alike."""
     count = config.data.num_classes
     if labels is None:
         labels = np.eye(count) if config.data.labels == "vectors" else np.arange(count)
-    return sampler_of(labels, count)
+    return sampler_of(np.unique(labels) if uniform and count else labels, count)
 
 
 def _preset(name: str) -> augment.AugmentSpec:

@@ -39,6 +39,17 @@ def test_labels_follow_the_data_or_are_balanced(config):
     assert abs(share(binding.build(config, SHAPE, labels=np.repeat([0, 1], [1, 9]))) - 0.9) < 0.03
 
 
+def test_labels_of_fakes_can_be_uniform_over_the_classes_that_have_images(config):
+    """As in the codes of projection discriminators, SAGAN and BigGAN."""
+    config = dataclasses.replace(config, fake_labels="uniform", data=dataclasses.replace(config.data, num_classes=3))
+    built = binding.build(config, SHAPE, labels=np.repeat([0, 2], [1, 9]))
+    drawn = np.asarray(built.labels(jax.random.key(0), (2000,)))
+    assert set(drawn) == {0, 2} and abs(np.mean(drawn == 2) - 0.5) < 0.05
+    vectors = dataclasses.replace(config.data, labels="vectors")
+    with pytest.raises(ValueError, match="config.fake_labels: found 'uniform', allowed: 'data', because data.labels"):
+        dataclasses.replace(config, data=vectors)
+
+
 def test_labels_for_metrics_follow_the_data_unless_the_config_says_otherwise(config):
     share = lambda built: float(np.mean(built.metric_labels(jax.random.key(0), (2000,))))
     labels = np.repeat([0, 1], [1, 9])

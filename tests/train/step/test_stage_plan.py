@@ -66,7 +66,7 @@ def test_alpha_rises_over_the_fade_and_may_be_traced():
 
 
 def test_optimizers_restart_where_a_stage_begins_and_where_its_fade_ends():
-    """As where floor or ceiling of the level of detail change: from the first step with alpha 1 on, the fade is over."""
+    """As where floor or ceiling of the level of detail change; the fade is over from the first step with alpha 1 on."""
     stages = _stages(growth=_growth(fade_kimg=0.255))
     restarts = [
         step

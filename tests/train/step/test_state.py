@@ -35,3 +35,15 @@ def test_generator_variables_are_what_its_apply_takes():
     start = small_gans.init(setup)
     ws = setup.gan.generator.apply(start.generator_variables, np.zeros((2, 5)), method="map")
     assert ws.shape == (2, 3, 6)
+
+
+def test_restarted_optimizers_are_those_of_a_new_run_and_nothing_else_changes():
+    setup = small_gans.setup_of()
+    start = small_gans.init(setup)
+    moved = jax.tree.map(lambda x: x + 1, start)
+    found = state.restart_optimizers(moved, setup.optimizers)
+    for network in ("g", "d"):
+        assert all(_equal(getattr(found, network).opt_state, getattr(start, network).opt_state))
+        assert not any(_equal(getattr(moved, network).opt_state, getattr(start, network).opt_state))
+        assert all(_equal(getattr(found, network).params, getattr(moved, network).params))
+    assert all(_equal((found.ema, found.step, found.ada), (moved.ema, moved.step, moved.ada)))
