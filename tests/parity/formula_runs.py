@@ -1,6 +1,6 @@
 """The trainer's steps beside steps from formulas, in float64: the same variables, inputs and order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,11 +22,11 @@ CLOSE = {"rtol": 1e-8, "atol": 1e-11}
 
 
 class Draws:
-    """Stored inputs of some iterations: reals, and latents for each update of a step.
+    """Stored inputs of some iterations: reals and latents for each draw of a step.
 
     Args:
       iterations: their number.
-      updates: updates of a step.
+      updates: number of draws in a step.
       batch: images of an update.
       z_dim: width of the latents.
       image_shape: (H, W, C).
@@ -36,16 +36,16 @@ class Draws:
     def __init__(self, iterations: int, updates: int, batch: int, z_dim: int, image_shape: Any, num_classes: int = 0):
         rng = np.random.default_rng(1)
         self.z = rng.normal(size=(iterations, updates, batch, z_dim))
-        self.reals = rng.uniform(-1, 1, size=(iterations, batch, *image_shape))
+        self.reals = rng.uniform(-1, 1, size=(iterations, updates, batch, *image_shape))
         classes = max(num_classes, 1)
-        self.labels = rng.integers(classes, size=(iterations, batch), dtype=np.int32)
+        self.labels = rng.integers(classes, size=(iterations, updates, batch), dtype=np.int32)
         self.fake_labels = rng.integers(classes, size=(iterations, updates, batch), dtype=np.int32)
 
     def inputs(self, iteration: int, draw: int) -> tuple[Reals, PhaseInputs]:
         """The inputs of an update that takes a draw."""
         key = jax.random.split(jax.random.key(0), 1)
         z, labels = self.z[iteration, draw], self.fake_labels[iteration, draw]
-        reals = Reals(jnp.asarray(self.reals[iteration]), jnp.asarray(self.labels[iteration]))
+        reals = Reals(jnp.asarray(self.reals[iteration, draw]), jnp.asarray(self.labels[iteration, draw]))
         return reals, PhaseInputs(Latents(in_rounds(z, 1), in_rounds(labels, 1), key))
 
 
@@ -82,29 +82,28 @@ class Pair:
     def compare(
         self,
         draws: Draws,
-        draw_of: Mapping[str, int],
+        draw_of: Callable[[str, int], int],
         networks: Networks,
-        iterate: Callable[[int], Mapping[str, Expected]],
+        iterate: Callable[[int], Sequence[Expected]],
         average: Callable[[], Flat] | None = None,
     ) -> None:
         """Runs both and compares every update, and the whole state after every iteration.
 
         Args:
           draws: the inputs.
-          draw_of: phase's name -> number of its draw.
+          draw_of: (phase's name, repeat) -> number of its draw.
           networks: what the formulas train.
-          iterate: iteration -> what each phase should show; trains `networks`.
+          iterate: iteration -> what each update of a network should show, in their order; trains `networks`.
           average: returns the formulas' average of the generator's parameters.
         """
         state = self.initial()
         for iteration in range(len(draws.z)):
             updates: list[Update] = []
-            feed = lambda phase, repeat, i=iteration: draws.inputs(i, draw_of[phase.name])
+            feed = lambda phase, repeat, i=iteration: draws.inputs(i, draw_of(phase.name, repeat))
             state = self.run.step(state, feed, updates.append)
-            expected = iterate(iteration)
-            assert [update.phase for update in updates] == list(expected)
-            for update in updates:
-                _compare_update(update, expected[update.phase])
+            moved = [(update, network) for update in updates for network in update.networks]
+            for (update, network), expected in zip(moved, iterate(iteration), strict=True):
+                _compare_update(update, network, expected)
             for name in "gd":
                 _assert_close(
                     _flat(state.network(name)), {**_prefixed(networks.params[name]), **networks.variables[name]}
@@ -113,9 +112,10 @@ class Pair:
                 _assert_close(flatten_dict(state.ema.params, sep="/"), average())
 
 
-def _compare_update(update: Update, expected: Expected) -> None:
-    np.testing.assert_allclose(update.scalars["loss"][0], expected.loss, **CLOSE)
-    _assert_close(flatten_dict(update.gradients, sep="/"), expected.gradients)
+def _compare_update(update: Update, network: str, expected: Expected) -> None:
+    assert network == expected.network
+    np.testing.assert_allclose(update.loss(network)[0], expected.loss, **CLOSE)
+    _assert_close(flatten_dict(update.gradients(network), sep="/"), expected.gradients)
     np.testing.assert_allclose(update.kept("fake_logits")[0], expected.fake_logits, **CLOSE)
     if expected.real_logits is not None:
         np.testing.assert_allclose(update.kept("real_logits")[0], expected.real_logits, **CLOSE)

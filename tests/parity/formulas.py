@@ -4,7 +4,7 @@ Nothing here comes from the package but the names and layouts of variables: kern
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import tape
@@ -22,7 +22,6 @@ class Call:
       variables: vectors of spectral normalization, spectral/PATH/u and v, and running statistics,
         batch_stats/PATH/mean and var.
       from_input: whether power iterations start from the vector on the input's side, v.
-      iterates: whether spectral normalization moves u and v before it uses them.
     """
 
     def __init__(self, params: Mapping[str, np.ndarray], variables: Mapping[str, np.ndarray], *, from_input=False):
@@ -180,20 +179,19 @@ def _unit(x: np.ndarray) -> np.ndarray:
     return x / np.sqrt(np.maximum(np.sum(x**2), 1e-12))
 
 
-Iteration = Callable[[int], dict[str, "Expected"]]
-
-
 @dataclasses.dataclass(frozen=True)
 class Expected:
     """What an update of a network should show.
 
     Attributes:
-      loss: the mean loss.
+      network: which, "g" or "d".
+      loss: the mean loss without regularizers.
       gradients: by all parameters of the network.
       fake_logits: D's logits of the generated images.
       real_logits: those of the real images, where the update judges them.
     """
 
+    network: str
     loss: float
     gradients: Flat
     fake_logits: np.ndarray

@@ -67,25 +67,19 @@ class Comparison:
             scale = max(float(np.max(np.abs(value))), SMALL[self.case.precision])
             self._check(f"iter{iteration}/{name}", found[name], value, VALUES[self.case.precision] * scale)
 
-    def update(self, update: Update, iteration: int, name: str, *, g_after: Update | None = None) -> None:
-        """Compares the first iteration's gradients and buffers after an update.
-
-        Args:
-          update: the update.
-          iteration: its iteration.
-          name: what the reference calls it.
-          g_after: the update after which G's buffers are compared instead.
-        """
+    def update(self, update: Update, iteration: int, name: str) -> None:
+        """Compares the first iteration's gradients and buffers after an update that the reference calls `name`."""
         self._note_what_was_seen(update)
         if iteration == 0:
-            self._gradients(f"iter0/{name}/grad/", name, self._theirs(update.network.upper(), update.gradients))
-            self.buffers(f"iter0/{name}/buffers/", update, g_after=g_after)
+            self._gradients(
+                f"iter0/{name}/grad/", name, self._theirs(update.networks.upper(), update.gradients(update.networks))
+            )
+            self.buffers(f"iter0/{name}/buffers/", update)
 
-    def buffers(self, prefix: str, update: Update, *, g_after: Update | None = None) -> None:
+    def buffers(self, prefix: str, update: Update) -> None:
         """Compares all buffers prefix/NET/NAME after an update."""
         self._note_what_was_seen(update)
-        states = {"G": (g_after or update).after.g, "D": update.after.d}
-        found = {network: self.state_dict(network, state) for network, state in states.items()}
+        found = {network: self.state_dict(network, update.after.network(network.lower())) for network in "GD"}
         for key in self.case.keys(f"{prefix}*"):
             network, name = key.removeprefix(prefix).split("/", 1)
             stored = self.case.arrays[key]

@@ -95,8 +95,7 @@ def _feed(case: Case, iteration: int) -> Feed:
 
 def _compare(compared: Comparison, iteration: int, updates: list[Update]) -> None:
     of_d, of_g = updates
-    # The reference's G makes images once, in D's phase; ours keeps what that changes of its statistics in G's own.
-    compared.update(of_d, iteration, "D", g_after=of_g)
+    compared.update(of_d, iteration, "D")
     compared.update(of_g, iteration, "G")
     (real_logits,), (fake_logits,), (g_logits,) = (
         of_d.kept("real_logits"),

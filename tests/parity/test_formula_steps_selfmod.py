@@ -1,8 +1,9 @@
 """SELF-MOD's steps as in compare_gan, from its formulas in NumPy, against the trainer's.
 
-Where its graph is not unrolled, an iteration makes images once. D judges reals and fakes in one pass and moves; then,
-with the new D and in one pass again, G moves on the very same images. Each pass moves the vectors of spectral
-normalization, which start from the input's side. Averages are of G's trained variables.
+Where its graph is not unrolled, each update of D makes images, which moves G's running statistics, and judges reals and
+fakes in one pass. After the last one G moves on the very same images, which the new D judges with the reals in one pass
+again. Each pass moves the vectors of spectral normalization, which start from the input's side. Averages are of G's
+trained variables.
 """
 
 import jax
@@ -15,7 +16,7 @@ from tape import Array
 from flaxgan.config import Config, EmaConfig, OptimizerConfig
 
 SHAPE = (4, 4, 2)
-Z, BATCH, ITERATIONS, DECAY = 3, 4, 3, 0.75
+Z, BATCH, ITERATIONS, D_STEPS, DECAY = 3, 4, 3, 2, 0.75
 ADAM = {"learning_rate": 0.002, "b1": 0.5, "b2": 0.999}
 NORM = {"momentum": 0.1, "eps": 1e-3, "unbiased": False}
 
@@ -35,6 +36,7 @@ def _config() -> Config:
         network={**network, "norm_momentum": NORM["momentum"], "norm_eps": NORM["eps"]},
         batch_size=BATCH,
         loss="non_saturating",
+        d_steps=D_STEPS,
         update_order="d_g",
         d_passes="concatenated",
         share_latents=True,
@@ -78,21 +80,27 @@ class Reference:
         self.networks = networks
         self.average = dict(networks.params["g"])
 
-    def __call__(self, iteration: int) -> dict[str, Expected]:
-        networks, reals = self.networks, self.draws.reals[iteration]
-        of_g = Call(networks.params["g"], networks.variables["g"], from_input=True)
-        fakes = _generate(of_g, self.draws.z[iteration, 0])
-        of_d, real, fake = self._judge_all(reals, tape.array(fakes.value))
-        d_loss = tape.softplus(-real).mean() + tape.softplus(fake).mean()
-        gradients = networks.move("d", d_loss, of_d)
-        expected = {"d_main": Expected(d_loss.value, gradients, fake.value, real.value)}
+    def __call__(self, iteration: int) -> list[Expected]:
+        expected = []
+        for draw in range(D_STEPS):
+            of_g = Call(self.networks.params["g"], self.networks.variables["g"], from_input=True)
+            fakes = _generate(of_g, self.draws.z[iteration, draw])
+            self.networks.variables["g"] = of_g.variables
+            expected.append(self._move_d(self.draws.reals[iteration, draw], fakes.value))
+        return [*expected, self._move_g(of_g, self.draws.reals[iteration, draw], fakes)]
+
+    def _move_d(self, reals: np.ndarray, fakes: np.ndarray) -> Expected:
+        call, real, fake = self._judge_all(reals, tape.array(fakes))
+        loss = tape.softplus(-real).mean() + tape.softplus(fake).mean()
+        return Expected("d", loss.value, self.networks.move("d", loss, call), fake.value, real.value)
+
+    def _move_g(self, of_g: Call, reals: np.ndarray, fakes: Array) -> Expected:
         _, _, fake = self._judge_all(reals, fakes)
-        g_loss = tape.softplus(-fake).mean()
-        networks.variables["g"] = of_g.variables
-        gradients = networks.move("g", g_loss, of_g)
-        for path, new in networks.params["g"].items():
+        loss = tape.softplus(-fake).mean()
+        gradients = self.networks.move("g", loss, of_g)
+        for path, new in self.networks.params["g"].items():
             self.average[path] = DECAY * self.average[path] + (1 - DECAY) * new
-        return expected | {"g_main": Expected(g_loss.value, gradients, fake.value)}
+        return Expected("g", loss.value, gradients, fake.value)
 
     def _judge_all(self, reals: np.ndarray, fakes: Array) -> tuple[Call, Array, Array]:
         networks = self.networks
@@ -105,8 +113,10 @@ class Reference:
 def test_steps():
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         pair = Pair(_config(), SHAPE)
-        draws = Draws(ITERATIONS, 1, BATCH, Z, SHAPE)
+        draws = Draws(ITERATIONS, D_STEPS, BATCH, Z, SHAPE)
         adams = {name: Adam(ADAM["learning_rate"], ADAM["b1"], ADAM["b2"]) for name in "gd"}
         networks = pair.networks(adams)
         reference = Reference(draws, networks)
-        pair.compare(draws, {"d_main": 0, "g_main": 0}, networks, reference, lambda: reference.average)
+        last = D_STEPS - 1
+        draw_of = lambda phase, repeat: repeat if phase == "d_main" else last
+        pair.compare(draws, draw_of, networks, reference, lambda: reference.average)

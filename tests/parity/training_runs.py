@@ -51,18 +51,21 @@ class Update(NamedTuple):
     scalars: Mapping[str, jax.Array]
 
     @property
-    def network(self) -> str:
-        """The network that was trained, "g" or "d"."""
-        return self.phase[0]
+    def networks(self) -> str:
+        """The networks that were trained: "g", "d" or, by a joint update, "gd"."""
+        return "gd" if self.phase == "joint" else self.phase[0]
 
-    @property
-    def gradients(self) -> Any:
-        """The gradients as the optimizer saw them, a tree like the parameters."""
-        return self.after.network(self.network).opt_state.gradients
+    def loss(self, network: str) -> jax.Array:
+        """A network's loss without regularizers, [rounds]."""
+        return self.scalars["loss" if len(self.networks) == 1 else f"{network}/loss"]
+
+    def gradients(self, network: str) -> Any:
+        """The gradients as a network's optimizer saw them, a tree like the parameters."""
+        return self.after.network(network).opt_state.gradients
 
     def kept(self, name: str, owner: str = "record") -> np.ndarray:
         """A value of each image, [rounds, N]: fake_logits, real_logits, or `penalty` with a regularizer as owner."""
-        return np.asarray(self.after.regularizers[self.network][owner][KEPT + name])
+        return np.asarray(self.after.regularizers[self.networks[-1]][owner][KEPT + name])
 
 
 class Run:
@@ -81,7 +84,7 @@ class Run:
         self.phases = phases.build(self.setup)
         self._updates = {phase.name: compiled(phase.update) for phase in self.phases}
         self._advance = compiled(finish_step.program(self.setup))
-        self.view = compiled(self.phase("d_main").view)
+        self.view = compiled(self.phases[0].view)
 
     def initial(self, g: Mapping[str, Any], d: Mapping[str, Any]) -> TrainState:
         """The train state before the first step, from the variables of both networks, by collection."""
@@ -133,7 +136,7 @@ class Run:
         return next(phase for phase in self.phases if phase.name == name)
 
     def _initial_records(self, network: str) -> dict[str, dict[str, jax.Array]]:
-        phase = self.phase(f"{network}_main")
+        phase = next(phase for phase in self.phases if phase.name in (f"{network}_main", "joint"))
         shape = jax.eval_shape(phase.draw, jax.random.key(0)).latents.z.shape[:2]
         initial = lambda name, value: jnp.zeros(shape) if name.startswith(KEPT) else jnp.asarray(value, float)
         return {
