@@ -47,6 +47,9 @@ class Config:
     d_passes: Literal["fakes_first", "reals_first", "concatenated"] = "fakes_first"
     """Passes of D over fakes and reals in its own update: one after the other, each with statistics of its own, or
     concatenated in one pass, whose batch statistics and groups for the minibatch standard deviation span both."""
+    d_statistics_in_g: bool = True
+    """Move D's statistics (vectors of spectral normalization, running moments) in G's update, too; False leaves them
+    there, as SAGAN's code does."""
     share_latents: bool = False
     """Update G on the latents of the step's last update of D; G's statistics then move in the updates of D alone."""
     g_regularizers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)

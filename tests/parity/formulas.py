@@ -170,11 +170,6 @@ class Networks:
         return gradients
 
 
-def minimum_hinge(logits: Array) -> Array:
-    """max(0, 1 + logits)."""
-    return tape.leaky_relu(logits + 1.0)
-
-
 def _unit(x: np.ndarray) -> np.ndarray:
     return x / np.sqrt(np.maximum(np.sum(x**2), 1e-12))
 

@@ -69,7 +69,8 @@ def _g_game(context: LossContext) -> tuple[jax.Array, TrainState, Scalars]:
     _, values = context.setup.loss(context)
     # With shared latents, D's update has made the same images, and the generator's statistics have moved there.
     g_variables = context.state.g.variables if context.setup.config.share_latents else context.fakes.variables
-    state = _with_variables(context.state, g=g_variables, d=context.d_variables)
+    d_variables = context.d_variables if context.setup.config.d_statistics_in_g else context.state.d.variables
+    state = _with_variables(context.state, g=g_variables, d=d_variables)
     return jnp.mean(values), state, {"loss": jnp.mean(values)}
 
 
