@@ -197,6 +197,9 @@ class GrowthConfig:
     """Batch size of each stage, from first to last; empty takes batch_size for all stages."""
     learning_rates: tuple[float, ...] = ()
     """Learning rate of both networks in each stage, from first to last; empty takes those of the optimizers."""
+    full_size_penalties: bool = False
+    """Take gradient penalties with respect to images enlarged to full size, which divides gradient norms by the
+    enlargement, as in the official codes of PGGAN and StyleGAN; False takes them at the size of the stage."""
 
     def __post_init__(self) -> None:
         require_types(self, "growth.")

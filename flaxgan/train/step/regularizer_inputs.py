@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from flaxgan.ops.resampling import box_downsample, nearest_upsample
 from flaxgan.train.step.loss_context import Depth, LossContext
 from flaxgan.types import Gan
 
@@ -52,11 +53,29 @@ def _no_labels(gan: Gan) -> str | None:
 
 
 def _discriminate(context: LossContext) -> Callable[[jax.Array], jax.Array]:
-    return lambda images: context.judge_reals(images, context.state.d.variables).output.logits
+    at_stage_size = _shrunk(context)
+    return lambda images: context.judge_reals(at_stage_size(images), context.state.d.variables).output.logits
 
 
 def _discriminate_fakes(context: LossContext) -> Callable[[jax.Array], jax.Array]:
-    return lambda images: context.judge_fakes(images, context.state.d.variables).output.logits
+    at_stage_size = _shrunk(context)
+    return lambda images: context.judge_fakes(at_stage_size(images), context.state.d.variables).output.logits
+
+
+def _enlarged(context: LossContext, images: jax.Array) -> jax.Array:
+    """Returns images [N, H, W, C] of the stage's size as D's regularizers see them, see `full_size_penalties`."""
+    return nearest_upsample(images, _enlargement(context))
+
+
+def _shrunk(context: LossContext) -> Callable[[jax.Array], jax.Array]:
+    """Returns the function that brings such images back to the stage's size."""
+    return lambda images: box_downsample(images, _enlargement(context))
+
+
+def _enlargement(context: LossContext) -> int:
+    if not context.setup.config.growth.full_size_penalties:
+        return 1
+    return context.setup.gan.image_shape[0] // context.setup.stage.image_shape[0]
 
 
 INPUTS: dict[str, Input] = {
@@ -66,13 +85,15 @@ INPUTS: dict[str, Input] = {
     # Random numbers.
     "z": Input(lambda context: context.inputs.latents.z),
     "image_noise": Input(lambda context: context.inputs.image_noise),
-    "uniform_noise": Input(lambda context: context.inputs.uniform_noise),
+    "uniform_noise": Input(lambda context: _enlarged(context, context.inputs.uniform_noise)),
     "interpolation": Input(lambda context: context.inputs.interpolation),
     # Images and labels.
-    "real_images": Input(lambda context: context.reals.images, networks="d"),
+    "real_images": Input(lambda context: _enlarged(context, context.reals.images), networks="d"),
     "real_labels": Input(lambda context: context.reals.labels, lacks=_no_labels),
     "fake_labels": Input(lambda context: context.inputs.latents.labels, lacks=_no_labels),
-    "fake_images": Input(lambda context: jax.lax.stop_gradient(context.fakes.images), Depth.FAKES, networks="d"),
+    "fake_images": Input(
+        lambda context: _enlarged(context, jax.lax.stop_gradient(context.fakes.images)), Depth.FAKES, networks="d"
+    ),
     # The generator.
     "ws": Input(lambda context: context.ws, Depth.STYLES, networks="g", lacks=_no_styles),
     "synthesize": Input(lambda context: context.synthesize, Depth.STYLES, networks="g", lacks=_no_styles),
@@ -92,7 +113,8 @@ INPUTS: dict[str, Input] = {
 """Name of an argument -> what it receives.
 
 `discriminate` judges images with the labels and augmentation of the reals, `discriminate_fakes` with those of the
-generated images.
+generated images. With `config.growth.full_size_penalties` both take full-size images, and the images and the uniform
+noise are enlarged to that size.
 """
 
 
