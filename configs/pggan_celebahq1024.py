@@ -52,6 +52,7 @@ def get_config(variant: str = "") -> Config:
             start_px=4,
             fade_kimg=600,
             stabilize_kimg=600,
+            full_size_penalties=True,
             batch_sizes=(512, 256, 128, 64, 32, 32, 32, 32, 32),
             learning_rates=(0.001, 0.001, 0.001, 0.001, 0.001, 0.0015, 0.002, 0.003, 0.003),
         ),
@@ -66,7 +67,13 @@ def _as_it_is(config: Config) -> Config:
 
 def _paper(config: Config) -> Config:
     """Computes the minibatch standard deviation over the whole batch, which has 3 images in the last stage."""
-    growth = GrowthConfig(start_px=4, fade_kimg=800, stabilize_kimg=800, batch_sizes=(16, 16, 16, 16, 16, 16, 14, 6, 3))
+    growth = dataclasses.replace(
+        config.growth,
+        fade_kimg=800,
+        stabilize_kimg=800,
+        batch_sizes=(16, 16, 16, 16, 16, 16, 14, 6, 3),
+        learning_rates=(),
+    )
     network = {**config.network, "mbstd_averaging": "all", "pool_after_activation": True}
     adam = dataclasses.replace(config.d_optimizer, rampup_kimg=40)
     optimizers = {"g_optimizer": adam, "d_optimizer": adam}

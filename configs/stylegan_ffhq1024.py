@@ -51,6 +51,7 @@ def get_config(variant: str = "") -> Config:
             start_px=8,
             fade_kimg=600,
             stabilize_kimg=600,
+            full_size_penalties=True,
             batch_sizes=(256, 128, 64, 32, 32, 32, 32, 32),
             learning_rates=(0.001, 0.001, 0.001, 0.001, 0.0015, 0.002, 0.003, 0.003),
         ),

@@ -48,6 +48,7 @@ def test_stages_of_the_published_configuration(name, start, kimg, batches, rates
     assert config.total_kimg == total and config.d_optimizer.learning_rate == 0.001
     assert (config.d_optimizer.b1, config.d_optimizer.b2, config.d_optimizer.eps) == (0.0, 0.99, 1e-8)
     assert config.g_optimizer == config.d_optimizer and config.update_order == "d_g"
+    assert config.growth.full_size_penalties
 
 
 def test_losses_are_the_papers():

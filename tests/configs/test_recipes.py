@@ -265,6 +265,17 @@ def test_auto_derives_its_fields_from_resolution_and_devices(devices, resolution
     assert _stylegan2_row(_load("stylegan2_auto", resolution)) == (*row, 0.05, 2, 25000, "ada")
 
 
+@pytest.mark.parametrize("found", ALL)
+def test_reduced_precision_of_stylegan2_is_clamped_as_in_the_official_code(found):
+    """Its num_fp16_res is 4 and its conv_clamp 256 in all configurations; float32 has no clamp."""
+    network = _load(found).network
+    if network["name"] == "stylegan2":
+        reduced = network["dtype"] != "float32"
+        expected = (4, 256) if reduced else (network["low_precision_resolutions"], None)
+        assert (network["low_precision_resolutions"], network["conv_clamp"]) == expected
+        assert reduced == (found not in ("stylegan2_ffhq", "quickstart"))
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("stylegan2")])
 def test_regularizers_and_mixing_are_those_of_stylegan2_but_for_cifar(name):
     """The official configuration cifar has neither path lengths nor mixing."""
