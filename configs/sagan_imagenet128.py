@@ -56,6 +56,7 @@ def get_config(variant: str = "") -> Config:
         loss="hinge",
         update_order="g_d",
         d_passes="concatenated",
+        d_statistics_in_g=False,
         g_optimizer=adam,
         d_optimizer=dataclasses.replace(adam, learning_rate=0.0004),
         ema=EmaConfig(half_life_kimg=0.0),
