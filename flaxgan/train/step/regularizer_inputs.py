@@ -62,7 +62,7 @@ def _discriminate_fakes(context: LossContext) -> Callable[[jax.Array], jax.Array
     return lambda images: context.judge_fakes(at_stage_size(images), context.state.d.variables).output.logits
 
 
-def _enlarged(context: LossContext, images: jax.Array) -> jax.Array:
+def _enlarged(context: LossContext, images: Any) -> jax.Array:
     """Returns images [N, H, W, C] of the stage's size as D's regularizers see them, see `full_size_penalties`."""
     return nearest_upsample(images, _enlargement(context))
 
