@@ -28,6 +28,18 @@ class Beyond(NamedTuple):
 TABLE: tuple[Beyond, ...] = (
     Beyond("spectral_norm", "*", "contrast/*", "the gradient that a mistake, differentiating u and v, would give"),
     Beyond("norms", "*", "*num_batches_tracked", "PyTorch's count of batches, which changes no result"),
+    *(
+        Beyond(
+            f"training_steps_{family}", "*", f"{part}*num_batches_tracked", "PyTorch's count, which changes no result"
+        )
+        for family in ("dcgan", "mimicry")
+        for part in ("iter", "contrast")
+    ),
+    Beyond(
+        "training_steps_biggan", "*", "*.u[1-9]", "a vector beside the largest singular one, which changes no result"
+    ),
+    Beyond("training_steps_biggan", "*", "*.sv[1-9]", "a singular value below the largest, which changes no result"),
+    Beyond("training_steps_biggan", "*", "iter*/G_ema/*.sv0", "an average of norms for the log; ours stores no norms"),
     Beyond("losses", "logits*", "lecam_reg/*", "LeCam regularization: of none of the articles' families"),
     Beyond("losses", "logits*", "mimicry_ns/G*", "-log(sigmoid(f) + 1e-8), which saturates where ours is exact"),
     Beyond("losses", "logits*", "dual_contrastive_lucidrainsG/G*", "a slip of that code: G is trained to help D"),

@@ -10,7 +10,6 @@ import collections
 import dataclasses
 import functools
 import re
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ import optax
 import pytest
 import reference_training as training
 from goldens import Case, Suite, nchw
+from training_runs import keeping_gradients
 
 from flaxgan.convert.state_dict import from_flax
 from flaxgan.ops.upfirdn import setup_filter
@@ -47,8 +47,8 @@ def test_golden(case_id, record_property):
 @suite.kind("*", inputs=["init/*", "z", "gen_c", "real", "real_c", "pl_noise", "test_z", "test_c"])
 def run_trajectory(case: Case):
     setup = training.setup(case)
-    rounds = setup.config.accumulation_rounds
-    wrapped = (_keeping_gradients(optimizer, rounds) for optimizer in setup.optimizers)
+    # The reference adds up the gradients of the rounds, of which the trainer takes the mean.
+    wrapped = (keeping_gradients(optimizer, setup.config.accumulation_rounds) for optimizer in setup.optimizers)
     setup = dataclasses.replace(setup, optimizers=optimizers.Optimizers(*wrapped))
     run = Run(case, setup)
     _check_options(case, run)
@@ -113,25 +113,6 @@ class Run:
         latents = Latents(z, labels, jax.random.split(jax.random.key(0), rounds))
         image_noise = self.case.input("pl_noise")[iteration]  # [rounds, N, C, H, W]
         return PhaseInputs(latents, image_noise=jnp.asarray(np.moveaxis(image_noise, 2, -1)))
-
-
-class _Kept(NamedTuple):
-    """The gradients that an optimizer was given last, summed over the rounds, and its own state."""
-
-    gradients: Any
-    inner: Any
-
-
-def _keeping_gradients(optimizer: optax.GradientTransformation, rounds: int) -> optax.GradientTransformation:
-    def init(params):
-        return _Kept(jax.tree.map(jnp.zeros_like, params), optimizer.init(params))
-
-    def update(means, state, params):
-        gradients = jax.tree.map(lambda mean: mean * rounds, means)
-        updates, inner = optimizer.update(gradients, state.inner, params)
-        return updates, _Kept(gradients, inner)
-
-    return optax.GradientTransformation(init, update)
 
 
 def _check_options(case: Case, run: Run) -> None:

@@ -75,17 +75,21 @@ class Layer(NamedTuple):
         found = {f"params/{self.ours}/{self.kernel}": self.to_kernel(weight)}
         if f"{self.theirs}.bias" in state:
             found[f"params/{self.ours}/bias"] = self.to_bias(state[f"{self.theirs}.bias"])
-        if f"{self.theirs}.weight_u" in state:
+        u = next((state[name].ravel() for name in self._names_of_u if name in state), None)
+        if f"{self.theirs}.weight_v" in state:
             v = state[f"{self.theirs}.weight_v"].reshape(1, *weight.shape[1:])
-            vectors = state[f"{self.theirs}.weight_u"], self.to_kernel(v).ravel()
-        elif f"{self.theirs}.sn_u" in state:
+            vectors = u, self.to_kernel(v).ravel()
+        elif u is not None:
             # Of mimicry's own class, which keeps u alone: an iteration makes v, in evaluation mode a new u as well.
-            u = state[f"{self.theirs}.sn_u"].ravel()
             vectors = power_iteration(weight.reshape(weight.shape[0], -1), u)
             vectors = (u, vectors[1]) if train else vectors
         else:
             return found
         return found | {f"spectral/{self.ours}/{name}": vector for name, vector in zip("uv", vectors, strict=True)}
+
+    @property
+    def _names_of_u(self) -> tuple[str, str]:
+        return f"{self.theirs}.weight_u", f"{self.theirs}.sn_u"
 
     def changes(self, state: State, new: State) -> dict[str, jax.Array]:
         """What training mode made of the state."""
